@@ -1,0 +1,1 @@
+"""The only package with sockets: WebSocket, HTTP, auth, command line and web pages."""

@@ -1,0 +1,1 @@
+"""Arrays in, arrays out: geometry on earth, filters, routes, ETA. No state between calls, no clock, no I/O."""

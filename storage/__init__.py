@@ -1,0 +1,1 @@
+"""What survives: the Store protocol, the embedded GeoPackage store and PostGIS."""

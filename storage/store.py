@@ -1,0 +1,99 @@
+"""What a store must do; the embedded one and PostGIS both do exactly this."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
+
+from tracker.records import Bools, Event, Geofence, Message, Order, Route, Track
+
+Document = Order | Geofence | Route
+D = TypeVar("D", Order, Geofence, Route)
+
+
+@dataclass(slots=True)
+class Commit:
+    """What goes into the store in one transaction: all of it or nothing."""
+
+    track: Track = field(default_factory=Track.empty)
+    aside: Track = field(default_factory=Track.empty)  # late and outliers: a vertex already stored is left out
+    events: Sequence[Event] = ()  # Transition and Delivery; one with a known event_id is left out
+    save: Sequence[Document] = ()  # inserted or replaced by id, in order
+    remove: Sequence[tuple[type[Document], str]] = ()  # after `save`
+    messages: Sequence[Message] = ()  # each gets the next seq of its topic
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What the store found out while committing."""
+
+    duplicate: Bools  # (k,) vertices of `aside` that were stored before
+    seqs: Sequence[int]  # of each message
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What the engine needs to go on where the store ends."""
+
+    orders: Sequence[Order]  # not ended
+    geofences: Sequence[Geofence]
+    routes: Sequence[Route]
+    inside: Sequence[tuple[str, str, float]]  # driver_id, geofence_id, entered_at
+    tails: Track  # the last fixes of each driver seen lately, one run each
+
+
+class Store(Protocol):
+    """Tracks, events, documents and reliable messages. One writer a store."""
+
+    epoch: str
+    """Made with the store; message seqs only compare within it."""
+
+    async def open(self) -> None:
+        """Connect, take the writer's lock and migrate. Raises StoreInUse, StoreUnavailable."""
+
+    async def close(self) -> None:
+        """Let go of everything."""
+
+    async def commit(self, commit: Commit) -> Committed:
+        """All of it in one durable transaction, exactly once even when the answer is lost.
+
+        Raises StoreUnavailable, after which nothing of it is stored and the same commit may be given again.
+        """
+
+    async def load(self, *, tail_s: float, since: float) -> Snapshot:
+        """The state to start from; tails hold each driver's last `tail_s` seconds, for those seen after `since`."""
+
+    async def track(self, driver_id: str, start: float, end: float) -> Track:
+        """One driver's fixes in [start, end), sorted, each once, late ones in their place, outliers left out: one run."""
+
+    async def events(
+        self,
+        *,
+        driver_id: str | None = None,
+        order_id: str | None = None,
+        geofence_id: str | None = None,
+        start: float | None = None,
+        end: float | None = None,
+        after: tuple[float, str] | None = None,
+        limit: int = 1000,
+    ) -> list[Event]:
+        """Transitions and deliveries with occurred_at in [start, end), by (occurred_at, event_id), past `after`."""
+
+    async def get(self, kind: type[D], key: str) -> D | None:
+        """One document."""
+
+    async def find(
+        self,
+        kind: type[D],
+        *,
+        driver_id: str | None = None,
+        customer_id: str | None = None,
+        after: str | None = None,
+        limit: int = 1000,
+    ) -> list[D]:
+        """Documents by id, past `after`; a filter that the kind does not have matches nothing."""
+
+    async def messages(self, topic: str, *, after: int, limit: int = 1000) -> list[tuple[int, Message]]:
+        """Reliable messages of a topic with seq greater than `after`, in order."""
+
+    async def last_seq(self, topic: str) -> int:
+        """The seq of the newest message of a topic; 0 where there is none."""

@@ -1,0 +1,188 @@
+"""What flows through the engine: fixes in columns, and the few things that are events.
+
+Times are Unix seconds (float64, rounded to the millisecond), angles degrees, lengths metres, speeds m/s;
+NaN is "not known".
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Flags = NDArray[np.uint8]
+Bools = NDArray[np.bool_]
+
+TransitionKind = Literal["enter", "exit", "dwell", "cross"]
+DeliveryStatus = Literal[
+    "assigned", "en_route", "approaching", "driver_arrived", "departed", "delivered", "failed", "eta_changed"
+]
+Priority = Literal["critical", "high", "normal", "low"]
+ENDED = frozenset({"delivered", "failed", "cancelled"})
+"""Order statuses after which nothing more is expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class FixBatch:
+    """Fixes as they came in, in columns of shape (n,); any number of drivers, any order."""
+
+    driver: Ints  # row in the engine's driver table
+    fix_time: Floats
+    latitude: Floats
+    longitude: Floats
+    speed: Floats
+    course: Floats
+    accuracy: Floats
+    received_at: Floats
+
+    def __len__(self) -> int:
+        return len(self.driver)
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """Runs of fixes as measured, ready to store: run i is [offset[i], offset[i + 1]) of the columns, in fix_time order.
+
+    A run belongs to one driver. Where `connected`, its first vertex repeats the last one stored before it.
+    """
+
+    driver_id: Sequence[str]  # (m,)
+    kind: Flags  # (m,) ACCEPTED, LATE or OUTLIER
+    connected: Bools  # (m,)
+    offset: Ints  # (m + 1,)
+    fix_time: Floats  # (k,) and so on
+    latitude: Floats
+    longitude: Floats
+    speed: Floats
+    course: Floats
+    accuracy: Floats
+
+    def __len__(self) -> int:
+        return len(self.driver_id)
+
+    @classmethod
+    def empty(cls) -> "Track":
+        """No runs at all."""
+        none = np.empty(0)
+        return cls(
+            (),
+            np.empty(0, np.uint8),
+            np.empty(0, np.bool_),
+            np.zeros(1, np.int64),
+            *([none] * 6),
+        )
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that happened once. `event_id` follows from what happened, so a replay gives the same one."""
+
+    event_id: str
+    driver_id: str
+    occurred_at: float  # interpolated
+    detected_at: float  # fix_time of the fix that revealed it
+    confidence: float = 1.0
+    late: bool = False
+    evidence: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+class Transition(Event, frozen=True, kw_only=True):
+    """A driver's membership of a geofence changed."""
+
+    kind: TransitionKind
+    geofence_id: str
+
+
+class Delivery(Event, frozen=True, kw_only=True):
+    """An order's delivery reached a status."""
+
+    kind: DeliveryStatus
+    order_id: str
+    customer_id: str
+    eta: float | None = None
+    eta_low: float | None = None
+    eta_high: float | None = None
+
+
+class Destination(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where an order goes: a point with a radius, or a GeoJSON Polygon or MultiPolygon."""
+
+    latitude: float | None = None
+    longitude: float | None = None
+    radius: float | None = None  # metres
+    type: Literal["Polygon", "MultiPolygon"] | None = None
+    coordinates: list[Any] | None = None
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """An order as the back office gave it, and how far its delivery is."""
+
+    order_id: str
+    customer_id: str
+    destination: Destination
+    driver_id: str | None = None
+    status: str = "assigned"
+    customer_name: str | None = None
+    address: str | None = None
+    products: list[Any] = msgspec.field(default_factory=list)
+    window: list[str] | None = None
+    delivery_date: str | None = None
+    details: dict[str, Any] | None = None
+    created_at: float = 0.0
+    approaching_at: float | None = None
+    arrived_at: float | None = None
+    departed_at: float | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Nothing more is expected of it."""
+        return self.status in ENDED
+
+
+class Geofence(msgspec.Struct, frozen=True, kw_only=True):
+    """An area watched: a Polygon or MultiPolygon, or a Point with a radius in metres."""
+
+    geofence_id: str
+    type: Literal["Point", "Polygon", "MultiPolygon"]
+    coordinates: list[Any]  # as in GeoJSON: lon, lat
+    radius: float | None = None
+    properties: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True):
+    """The stops a driver makes, in order, and the path between them where it is planned."""
+
+    route_id: str
+    driver_id: str
+    stops: list[str]  # order ids
+    path: list[list[float]] | None = None  # lon, lat
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """A reliable message on its way to a topic; `body` is its JSON without channel, seq and event_id."""
+
+    event_id: str
+    topic: str
+    body: bytes
+    created_at: float
+    priority: Priority = "normal"
+
+
+@dataclass(frozen=True, slots=True)
+class Updates:
+    """What one `Engine.ingest` found. Columns follow the batch, fix by fix; NaN where a fix was refused."""
+
+    flag: Flags
+    latitude: Floats
+    longitude: Floats
+    speed: Floats
+    course: Floats
+    sigma: Floats  # standard deviation of the position per axis
+    track: Track  # accepted
+    aside: Track  # late and outliers: stored beside the track, each only if it is not stored yet
+    aside_index: Ints  # (k,) the input fix of each vertex of `aside`
+    events: list[Event] = field(default_factory=list)  # Transition and Delivery, in order of time
+    orders: list[Order] = field(default_factory=list)  # as the events left them

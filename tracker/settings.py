@@ -1,0 +1,68 @@
+"""Settings of the engine: default, unit and meaning at each field."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineSettings:
+    """Frozen; every field is also a `--set key=value` of `tracker replay` and a `TRACKER_*` variable of the server."""
+
+    # The gate
+    future_limit_s: float = 60.0
+    """A fix_time further ahead of its receipt than this is refused."""
+    age_limit_s: float = 30 * 86400.0
+    """A fix_time older than its receipt by more than this is refused."""
+
+    # The live filter
+    default_accuracy_m: float = 5.0
+    """Accuracy assumed where a device reports none."""
+    min_accuracy_m: float = 2.0
+    """No device is believed to be better than this."""
+    outlier_gate: float = 16.0
+    """Squared Mahalanobis distance beyond which a fix is an outlier (chi-squared, 2 degrees of freedom)."""
+    outlier_patience: int = 3
+    """So many outliers in a row restart the filter where they are."""
+    filter_reset_s: float = 120.0
+    """After a gap this long the filter starts afresh."""
+    still_speed_mps: float = 0.5
+    """Slower than this is standing still."""
+
+    # Geofences
+    exit_margin_m: float = 10.0
+    """A fence is left only this far outside its boundary, and further when the position is uncertain."""
+    exit_margin_sigmas: float = 1.0
+    """Multiple of the position's sigma added to the exit margin."""
+    dwell_after_s: float = 120.0
+    """Time inside a fence before `dwell`."""
+
+    # Deliveries
+    arrival_radius_m: float = 50.0
+    """Radius of a destination given as a point without one."""
+    arrival_speed_mps: float = 2.0
+    """Inside the destination and slower than this is an arrival."""
+    arrival_dwell_s: float = 20.0
+    """Inside the destination for this long is an arrival at any speed."""
+    approaching_m: float = 500.0
+    """Closer to the destination than this is approaching."""
+    approaching_s: float = 180.0
+    """A predicted arrival sooner than this is approaching."""
+    departed_margin_m: float = 30.0
+    """An arrived driver this far outside the destination has departed."""
+    visible_m: float = 3000.0
+    """A customer also sees a driver closer than this when another stop comes first."""
+
+    # ETA
+    default_speed_mps: float = 6.0
+    """Speed over the route assumed before anything is learned (about 22 km/h)."""
+    circuity: float = 1.35
+    """Road distance over straight-line distance where no path is known."""
+    eta_change_s: float = 180.0
+    """An ETA that moved by less than this is not announced again."""
+    eta_change_share: float = 0.25
+    """An ETA that moved by less than this share of the time left is not announced again."""
+
+    # Liveness
+    late_after_s: float = 60.0
+    """A driver without a fix for this long is `late`."""
+    silent_after_s: float = 300.0
+    """A driver without a fix for this long is `silent`."""
