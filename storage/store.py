@@ -63,7 +63,7 @@ class Store(Protocol):
         """The state to start from; tails hold each driver's last `tail_s` seconds, for those seen after `since`."""
 
     async def track(self, driver_id: str, start: float, end: float) -> Track:
-        """One driver's fixes in [start, end), sorted, each once, late ones in their place, outliers left out: one run."""
+        """One driver's fixes in [start, end), sorted, each once, late ones in place, no outliers: one run."""
 
     async def events(
         self,
