@@ -10,7 +10,7 @@ class EngineSettings:
     # The gate
     future_limit_s: float = 60.0
     """A fix_time further ahead of its receipt than this is refused."""
-    age_limit_s: float = 30 * 86400.0
+    age_limit_s: float = 10 * 365.25 * 86400.0
     """A fix_time older than its receipt by more than this is refused."""
 
     # The live filter

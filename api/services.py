@@ -1,0 +1,34 @@
+"""What the parts of a running server are; made by `api.app`, handed to every connection and request."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry
+
+from api.config import Config
+from storage.store import Store
+from storage.writer import Writer
+from tracker.engine import Engine
+from tracker.hub import Hub
+
+if TYPE_CHECKING:
+    from api.auth import Authenticator
+    from api.line import Line
+    from api.office import Office
+
+
+@dataclass(slots=True)
+class Services:
+    """One server. `clock` gives Unix seconds, and is the only clock there is."""
+
+    config: Config
+    clock: Callable[[], float]
+    store: Store
+    writer: Writer
+    engine: Engine
+    hub: Hub
+    authenticator: "Authenticator"
+    line: "Line" = field(init=False)
+    office: "Office" = field(init=False)
+    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
