@@ -200,6 +200,6 @@ def _description(hint: Any) -> str:
     if get_origin(hint) is tuple:
         return "a list of texts"
     if get_origin(hint) is Annotated:
-        kind, meta = get_args(hint)
+        _, meta = get_args(hint)
         return f"a whole number from {meta.ge}" + (f" to {meta.le}" if meta.le is not None else "")
     return {float: "a number from 0", int: "a whole number", str: "a text"}[hint]
