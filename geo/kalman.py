@@ -26,6 +26,7 @@ UNKNOWN_VELOCITY_SIGMA_MPS = 10.0
 COURSE_MIN_MPS = 1.0
 """Slower than this a course says nothing."""
 
+ESTIMATE = ("latitude", "longitude", "speed", "course", "sigma")
 _FIELDS = 12
 
 
@@ -97,9 +98,11 @@ def update(
     course: Floats,
     accuracy: Floats,
     noise: Noise,
-) -> NDArray[np.bool_]:
-    """Advance each driver of `rows` (n, each once) by one fix; return (n,) which fixes are outliers and left no trace.
+) -> tuple[NDArray[np.bool_], Floats]:
+    """Advance each driver of `rows` (n, each once) by one fix; the fixes are columns (n,) in degrees, m/s and m.
 
+    Returns which fixes are outliers and left no trace, (n,), and estimates (5, n) in the rows of ESTIMATE; that of an
+    outlier is the prediction for its time.
     Standard Kalman equations for a constant-velocity model with white acceleration (Bar-Shalom, Li, Kirubarajan,
     Estimation with Applications to Tracking and Navigation, 2001, 6.2.2), position and velocity updates in sequence.
     """
@@ -118,6 +121,8 @@ def update(
     y = (latitude - lat0) * north
     dx = x - ve * dt  # innovation
     dy = y - vn * dt
+
+    predicted = np.stack([lat0 + vn * dt / north, lon0 + ve * dt / east, np.hypot(ve, vn), course0, np.sqrt(p)])
 
     # Gate
     known = np.isfinite(accuracy)
@@ -169,4 +174,7 @@ def update(
     state.array[8, rows] = misses
     new = np.stack([time, new_lat, new_lon, ve, vn, p, c, v, misses, new_speed, new_course, new_sigma])
     state.array[:, rows[believed]] = new[:, believed]
-    return outlier
+    estimate = new[[1, 2, 9, 10, 11]]
+    if outlier.any():
+        estimate[:, outlier] = predicted[:, outlier]
+    return outlier, estimate

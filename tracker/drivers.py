@@ -32,9 +32,11 @@ class DriverTable:
         self._row: dict[str, int] = {}
         self.filter = FilterState.empty(_FIRST_CAPACITY)
         self.newest = np.full(_FIRST_CAPACITY, -np.inf)
-        """fix_time of the newest believed fix; -inf before the first."""
+        """fix_time of the newest fix that went through the filter, believed or not; -inf before the first."""
         self.measured = np.full((_FIRST_CAPACITY, 5), np.nan)
         """The newest believed fix as measured: latitude, longitude, speed, course, accuracy."""
+        self.eta_due = np.full(_FIRST_CAPACITY, -np.inf)
+        """fix_time from which the arrival times are predicted again."""
         self.pace = np.full(_FIRST_CAPACITY, np.nan)
         """Learned speed while moving, m/s."""
 
@@ -60,15 +62,16 @@ class DriverTable:
         self.filter = self.filter.grown(extra)
         self.newest = np.concatenate([self.newest, np.full(extra, -np.inf)])
         self.measured = np.concatenate([self.measured, np.full((extra, 5), np.nan)])
+        self.eta_due = np.concatenate([self.eta_due, np.full(extra, -np.inf)])
         self.pace = np.concatenate([self.pace, np.full(extra, np.nan)])
 
     def latest(self, rows: Iterable[int] | Ints) -> list[Latest]:
         """Where these drivers are; those never seen are left out."""
         index = np.fromiter(rows, np.int64)
-        index = index[self.newest[index] > -np.inf]
         f = self.filter
+        index = index[np.isfinite(f.time[index])]
         columns: list[Floats] = [
-            self.newest[index],
+            f.time[index],
             f.latitude[index],
             f.longitude[index],
             f.speed[index],

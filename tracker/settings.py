@@ -48,10 +48,16 @@ class EngineSettings:
     """A predicted arrival sooner than this is approaching."""
     departed_margin_m: float = 30.0
     """An arrived driver this far outside the destination has departed."""
+    stale_after_s: float = 300.0
+    """A status this far behind the driver's newest fix is recorded as late and not announced to the customer."""
     visible_m: float = 3000.0
     """A customer also sees a driver closer than this when another stop comes first."""
 
     # ETA
+    eta_interval_s: float = 10.0
+    """An ETA is predicted again so often, in the driver's time."""
+    service_s: float = 180.0
+    """Time a stop takes, assumed for the stops before an order's own."""
     default_speed_mps: float = 6.0
     """Speed over the route assumed before anything is learned (about 22 km/h)."""
     circuity: float = 1.35

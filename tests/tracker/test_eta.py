@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+
+from tests.fixes import T0, batch, place
+from tests.tracker.test_deliveries import engine_with, order
+from tracker.records import Route
+
+
+def changes(updates):
+    return [e for e in updates.events if e.kind == "eta_changed"]
+
+
+def test_the_first_prediction_is_announced_with_its_interval() -> None:
+    engine = engine_with(order(east=6000.0))
+    (event,) = changes(engine.ingest(batch(engine, "d", 0.0, 0.0)))
+    assert event.eta - T0 == pytest.approx(6000 * 1.35 / 6.0, rel=0.01)
+    assert event.eta_low < event.eta < event.eta_high
+    prediction = engine.eta("o1")
+    assert prediction is not None
+    assert prediction.middle == pytest.approx(event.eta, abs=0.01)
+
+
+def test_a_small_change_is_not_news_and_a_big_one_is() -> None:
+    engine = engine_with(order(east=6000.0))
+    engine.ingest(batch(engine, "d", 0.0, 0.0))
+    t = np.arange(10.0, 300.0, 10.0)
+    assert changes(engine.ingest(batch(engine, "d", t, 4.5 * t))) == []
+    assert len(changes(engine.ingest(batch(engine, "d", t + 1800, 1300.0)))) >= 1  # half an hour without moving
+
+
+def test_a_later_stop_comes_after_the_stops_before_it() -> None:
+    first, second = order("o1", east=3000.0), order("o2", east=0.0, north=100.0)
+    engine = engine_with(first, second)
+    engine.set_route(Route(route_id="r", driver_id="d", stops=["o1", "o2"]))
+    engine.ingest(batch(engine, "d", 0.0, 0.0))
+    one, two = engine.eta("o1"), engine.eta("o2")
+    assert one is not None and two is not None
+    assert two.middle - one.middle > 3000 * 1.35 / 6 + 170  # back again, after the service
+    engine.set_route(Route(route_id="r", driver_id="d", stops=["o2", "o1"]))
+    engine.ingest(batch(engine, "d", 1.0, 0.0))
+    one, two = engine.eta("o1"), engine.eta("o2")
+    assert one is not None and two is not None
+    assert two.middle < one.middle
+
+
+def test_a_planned_path_is_followed() -> None:
+    engine = engine_with(order(east=1000.0))
+    corners = [(0, 0), (0, 3000), (1000, 3000), (1000, 0)]
+    path = [[float(x) for x in reversed(place(e, n))] for e, n in corners]
+    engine.set_route(Route(route_id="r", driver_id="d", stops=["o1"], path=path))
+    engine.ingest(batch(engine, "d", 0.0, 0.0))
+    along = engine.eta("o1")
+    assert along is not None
+    assert along.middle - T0 == pytest.approx(7000 / 6.0, rel=0.01)
+
+
+def test_no_prediction_after_the_arrival_or_the_order() -> None:
+    engine = engine_with(order(east=0.0))
+    engine.ingest(batch(engine, "d", [0.0, 1.0], 0.0, speed=0.0))
+    assert engine.eta("o1") is None
+    assert engine.eta("nothing") is None

@@ -1,0 +1,67 @@
+"""From what happened to the reliable messages that say so: who hears of it, and in which words."""
+
+from tracker.channels import order_topics
+from tracker.codec import encode, iso
+from tracker.messages import DeliveryUpdate, GeofenceEvent, OrderCreated, OrderUpdated, RouteUpdated, ServerMessage
+from tracker.records import Delivery, Message, Order, Priority, Route, Transition, event_id
+from tracker.texts import DELIVERY, Language
+
+_URGENT: dict[str, Priority] = {"driver_arrived": "critical", "approaching": "high", "failed": "high"}
+
+
+def delivery_messages(event: Delivery, order: Order, language: Language) -> list[Message]:
+    """`delivery.update` to everyone the order concerns; one found late goes to the office and the driver only."""
+    message = DeliveryUpdate(
+        status=event.kind,
+        message=DELIVERY[language][event.kind],
+        order_id=event.order_id,
+        driver_id=event.driver_id,
+        timestamp=iso(event.detected_at),
+        occurred_at=iso(event.occurred_at),
+        eta=_iso(event.eta),
+        eta_low=_iso(event.eta_low),
+        eta_high=_iso(event.eta_high),
+        confidence=event.confidence,
+        late=event.late,
+    )
+    topics = order_topics(order, customer=not event.late)
+    return _messages(message, topics, event.event_id, event.detected_at, _URGENT.get(event.kind, "normal"))
+
+
+def transition_messages(event: Transition) -> list[Message]:
+    """`geofence.event` to those who watch the geofence or the driver."""
+    message = GeofenceEvent(
+        kind=event.kind,
+        driver_id=event.driver_id,
+        geofence_id=event.geofence_id,
+        occurred_at=iso(event.occurred_at),
+        confidence=event.confidence,
+        late=event.late,
+    )
+    topics = [f"geofence:{event.geofence_id}", f"driver:{event.driver_id}"]
+    return _messages(message, topics, event.event_id, event.detected_at, "normal")
+
+
+def order_messages(message: OrderCreated | OrderUpdated, order: Order, *, event_id: str, now: float) -> list[Message]:
+    """`order.created` or `order.updated` to everyone the order concerns."""
+    return _messages(message, order_topics(order), event_id, now, "normal")
+
+
+def route_messages(route: Route, now: float) -> list[Message]:
+    """`route.updated` to the office and the route's driver."""
+    message = RouteUpdated(route_id=route.route_id, driver_id=route.driver_id)
+    topics = ["routes", f"routes@driver:{route.driver_id}"]
+    return _messages(message, topics, event_id("route.updated", route.route_id, round(now * 1000)), now, "normal")
+
+
+def _messages(
+    message: ServerMessage, topics: list[str], event: str, created_at: float, priority: Priority
+) -> list[Message]:
+    body = encode(message)
+    return [
+        Message(event_id=event, topic=topic, body=body, created_at=created_at, priority=priority) for topic in topics
+    ]
+
+
+def _iso(t: float | None) -> str | None:
+    return None if t is None else iso(t)

@@ -1,0 +1,200 @@
+"""The order of the steps a batch of fixes goes through, and nothing else: gate, filter, fences, deliveries, ETA."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from geo import kalman
+from geo.eta import learn_pace
+from tracker import deliveries, gate, tracks
+from tracker.drivers import DriverTable, Latest
+from tracker.errors import Flag
+from tracker.eta import Prediction, Predictions
+from tracker.orders import OrderTable, Stage
+from tracker.records import Event, FixBatch, Flags, Floats, Geofence, Ints, Legs, Order, Route, Track, Updates
+from tracker.settings import EngineSettings
+from tracker.transitions import Fences
+
+
+class Engine:
+    """All drivers of a fleet, their geofences and their orders. No clock: the same calls give the same answers."""
+
+    def __init__(self, settings: EngineSettings) -> None:
+        self._settings = settings
+        self._noise = kalman.Noise(
+            default_accuracy_m=settings.default_accuracy_m,
+            min_accuracy_m=settings.min_accuracy_m,
+            outlier_gate=settings.outlier_gate,
+            outlier_patience=settings.outlier_patience,
+            filter_reset_s=settings.filter_reset_s,
+            still_speed_mps=settings.still_speed_mps,
+        )
+        self._drivers = DriverTable()
+        self._fences = Fences(settings)
+        self._orders = OrderTable(settings)
+        self._predictions = Predictions(self._drivers, self._orders, settings)
+        self._routes: dict[str, Route] = {}
+
+    def ingest(self, batch: FixBatch) -> Updates:
+        """Take fixes of any drivers in any order through every step; what they change is in the answer."""
+        drivers = self._drivers
+        flag = gate.admit(batch, drivers.newest, self._settings)
+        late = gate.in_order(batch, flag, Flag.LATE)
+        live = gate.in_order(batch, flag, Flag.ACCEPTED)
+        prior = drivers.filter.array[:3, batch.driver[live]]  # time, latitude, longitude before this batch
+        estimate = self._filter(batch, live, flag)
+        believed = flag[live] == Flag.ACCEPTED
+        index = live[believed]
+        legs = tracks.legs(batch, index, estimate, prior[:, believed])
+        track = tracks.runs(batch, index, prior[0, believed], drivers)
+        aside, aside_index = tracks.runs_aside(batch, np.concatenate([late, live[~believed]]), flag, drivers.ids)
+        drivers.newest[batch.driver[live]] = batch.fix_time[live]  # in time order: the newest of each driver stays
+        self._remember(batch, index, legs)
+
+        events: list[Event] = [*self._fences.advance(legs, drivers.ids)]
+        found = deliveries.advance(self._orders, legs, estimate[2, index], drivers.ids, self._settings)
+        events += found.events
+        events += self._predictions.advance(legs)
+        events.sort(key=lambda event: event.occurred_at)
+        return Updates(flag, *estimate, track, aside, aside_index, events, list(found.orders.values()))
+
+    def _filter(self, batch: FixBatch, live: Ints, flag: Flags) -> Floats:
+        """Estimates (5, n) in the rows of `kalman.ESTIMATE`; outliers become so in `flag`. Others stay as measured."""
+        measured = (batch.latitude, batch.longitude, batch.speed, batch.course, batch.accuracy / kalman.ACCURACY_PER_SIGMA)
+        estimate = np.where(flag < Flag.DUPLICATE, np.stack(measured), np.nan)
+        for part in gate.rounds(batch.driver[live]):
+            i = live[part]
+            outlier, estimate[:, i] = kalman.update(
+                self._drivers.filter,
+                batch.driver[i],
+                batch.fix_time[i],
+                batch.latitude[i],
+                batch.longitude[i],
+                batch.speed[i],
+                batch.course[i],
+                batch.accuracy[i],
+                self._noise,
+            )
+            flag[i[outlier]] = Flag.OUTLIER
+        return estimate
+
+    def _remember(self, batch: FixBatch, index: Ints, legs: Legs) -> None:
+        drivers = self._drivers
+        row = batch.driver[index]
+        columns = (batch.latitude, batch.longitude, batch.speed, batch.course, batch.accuracy)
+        drivers.measured[row] = np.stack([column[index] for column in columns], axis=1)
+        starts = gate.run_starts(row)
+        if len(starts):
+            seconds = np.add.reduceat(legs.t1 - legs.t0, starts)
+            metres = np.add.reduceat(legs.length, starts)
+            speed = metres / np.where(seconds > 0, seconds, np.nan)
+            drivers.pace[row[starts]] = learn_pace(drivers.pace[row[starts]], speed, seconds)
+
+    # What is expected of drivers
+
+    @property
+    def orders(self) -> Mapping[str, Order]:
+        """Orders that have not ended, by id."""
+        return self._orders.by_id
+
+    def set_order(self, order: Order) -> None:
+        """Add or replace an order; one that has ended is forgotten. Raises InvalidInput."""
+        before = self._orders.by_id.get(order.order_id)
+        self._orders.put(order, None if order.driver_id is None else self.driver_row(order.driver_id))
+        if order.ended or before is None or before.destination != order.destination or before.driver_id != order.driver_id:
+            self._predictions.forget(order.order_id)
+        if order.driver_id is not None:
+            self._drivers.eta_due[self.driver_row(order.driver_id)] = -np.inf
+
+    def remove_order(self, order_id: str) -> None:
+        """Forget an order."""
+        self._orders.remove(order_id)
+        self._predictions.forget(order_id)
+
+    def set_route(self, route: Route) -> None:
+        """Add or replace a route; a driver follows the one set last."""
+        self.remove_route(route.route_id)
+        self._routes[route.route_id] = route
+        row = self.driver_row(route.driver_id)
+        self._orders.put_route(route, row)
+        self._predictions.set_path(row, route)
+
+    def remove_route(self, route_id: str) -> None:
+        """Forget a route."""
+        route = self._routes.pop(route_id, None)
+        if route is not None:
+            row = self.driver_row(route.driver_id)
+            self._orders.put_route(None, row)
+            self._predictions.set_path(row, None)
+
+    def set_geofence(self, geofence: Geofence) -> None:
+        """Add or replace a geofence. Raises InvalidInput."""
+        self._fences.put(geofence)
+
+    def remove_geofence(self, geofence_id: str) -> None:
+        """Forget a geofence; drivers inside are simply no longer."""
+        self._fences.remove(geofence_id)
+
+    # What may be asked
+
+    def driver_row(self, driver_id: str) -> int:
+        """The row of a driver in `FixBatch.driver`."""
+        return self._drivers.row(driver_id)
+
+    @property
+    def driver_ids(self) -> Sequence[str]:
+        """Driver of each row."""
+        return self._drivers.ids
+
+    def latest(self, driver_ids: Iterable[str] | None = None) -> list[Latest]:
+        """Where drivers are now; those never seen are left out."""
+        if driver_ids is None:
+            return self._drivers.latest(range(len(self._drivers)))
+        rows = (self._drivers.find(driver_id) for driver_id in driver_ids)
+        return self._drivers.latest(row for row in rows if row is not None)
+
+    def orders_of(self, driver_id: str) -> list[str]:
+        """A driver's orders under way, next first."""
+        row = self._drivers.find(driver_id)
+        return [] if row is None else self._orders.of_driver(row)
+
+    def visible(self, order_id: str) -> bool:
+        """Whether the order's customer may see its driver now: it is next, or near, and not yet over."""
+        slot = self._orders.slot(order_id)
+        if slot is None or self._orders.stage[slot] >= Stage.DEPARTED:
+            return False
+        return bool(self._orders.is_next[slot] or self._orders.distance[slot] <= self._settings.visible_m)
+
+    def eta(self, order_id: str) -> Prediction | None:
+        """When the order's driver is expected, as last predicted; None when he is not under way to it."""
+        slot = self._orders.slot(order_id)
+        if slot is None or self._orders.stage[slot] >= Stage.ARRIVED:
+            return None
+        return self._predictions.get(order_id)
+
+    def restore(
+        self,
+        *,
+        orders: Iterable[Order],
+        geofences: Iterable[Geofence],
+        routes: Iterable[Route],
+        inside: Iterable[tuple[str, str, float]],
+        tails: Track,
+    ) -> None:
+        """Go on where a store ends: `tails` are each driver's last fixes, `inside` who is in which geofence since when."""
+        batch = tracks.batch_of(tails, self.driver_row)
+        flag = np.zeros(len(batch), np.uint8)
+        live = gate.in_order(batch, flag, Flag.ACCEPTED)
+        prior = self._drivers.filter.array[:3, batch.driver[live]]
+        estimate = self._filter(batch, live, flag)
+        believed = flag[live] == Flag.ACCEPTED
+        self._drivers.newest[batch.driver[live]] = batch.fix_time[live]
+        self._remember(batch, live[believed], tracks.legs(batch, live[believed], estimate, prior[:, believed]))
+        for geofence in geofences:
+            self.set_geofence(geofence)
+        for driver_id, geofence_id, entered_at in inside:
+            self._fences.restore(self.driver_row(driver_id), geofence_id, entered_at)
+        for order in orders:
+            self.set_order(order)
+        for route in routes:
+            self.set_route(route)

@@ -1,0 +1,118 @@
+"""Gathers the fixes of all sockets for the next tick; a long backlog goes through in slices, so nobody waits for it."""
+
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import chain
+
+import numpy as np
+
+from tracker.codec import Report
+from tracker.errors import REFUSALS, Flag
+from tracker.messages import Error, LocationAck, Rejected
+from tracker.records import FixBatch, Flags, Floats
+
+SLICE = 100
+"""So many fixes of one driver go into a tick; each is a round of the filter."""
+TICK_FIXES = 20_000
+"""So many fixes of all drivers go into a tick."""
+
+
+@dataclass(slots=True)
+class Frame:
+    """One report on its way, and what is known of its fixes so far."""
+
+    driver: int
+    report: Report
+    received_at: float
+    reply: Callable[[LocationAck | Error], None]
+    taken: int = 0
+    settled: int = 0
+    duplicates: int = 0
+    rejected: list[Rejected] = field(default_factory=list)
+
+    def settle(self, first: int, flag: Flags) -> None:
+        """The fate of fixes [first, first + len(flag)) is durable; with the last of them the reply goes out."""
+        self.settled += len(flag)
+        if flag.any():
+            self.duplicates += int(np.count_nonzero(flag == Flag.DUPLICATE))
+            for i in np.flatnonzero(flag >= Flag.REJECTED).tolist():
+                place = first + i if self.report.index is None else self.report.index[first + i]
+                reason = Flag(int(flag[i]))
+                self.rejected.append(Rejected(place, reason.code, REFUSALS[reason]))
+        if self.settled == len(self.report.fix_time):
+            self.acknowledge()
+
+    def acknowledge(self) -> None:
+        """Send the reply that accounts for every index."""
+        report = self.report
+        accepted = len(report.fix_time) - self.duplicates - len(self.rejected)
+        rejected = sorted(report.rejected + self.rejected, key=lambda r: r.index)
+        self.reply(LocationAck(seq=report.seq, accepted=accepted, duplicates=self.duplicates, rejected=rejected))
+
+
+@dataclass(slots=True)
+class Part:
+    """A stretch of a frame in a batch: `count` fixes from `first` of the frame stand at `start` of the batch."""
+
+    frame: Frame
+    first: int
+    count: int
+    start: int
+
+    def settle(self, flag: Flags) -> None:
+        """Tell the frame, from the flags of the whole batch."""
+        self.frame.settle(self.first, flag[self.start : self.start + self.count])
+
+
+class Intake:
+    """Frames in the order they came; a driver's fixes never overtake each other."""
+
+    def __init__(self) -> None:
+        self._frames: deque[Frame] = deque()
+        self.fixes = 0
+        """Fixes waiting."""
+
+    def put(self, frame: Frame) -> None:
+        """Add a frame; one without a usable fix is answered at once."""
+        if not frame.report.fix_time:
+            frame.acknowledge()
+            return
+        self._frames.append(frame)
+        self.fixes += len(frame.report.fix_time)
+
+    def take(self) -> tuple[FixBatch, list[Part]]:
+        """The next tick's fixes."""
+        parts = self._take_parts()
+        reports = [(part.frame.report, part.first, part.first + part.count) for part in parts]
+
+        def column(name: str) -> Floats:
+            pieces = (getattr(report, name)[first:end] for report, first, end in reports)
+            return np.fromiter(chain.from_iterable(pieces), np.float64)
+
+        count = [part.count for part in parts]
+        driver = np.repeat(np.array([part.frame.driver for part in parts], np.int64), count)
+        received_at = np.repeat(np.array([part.frame.received_at for part in parts], np.float64), count)
+        names = ("fix_time", "latitude", "longitude", "speed", "course", "accuracy")
+        return FixBatch(driver, *map(column, names), received_at), parts
+
+    def _take_parts(self) -> list[Part]:
+        parts: list[Part] = []
+        used: Counter[int] = Counter()
+        left: deque[Frame] = deque()
+        total = 0
+        while self._frames and total < TICK_FIXES:
+            frame = self._frames.popleft()
+            waiting = len(frame.report.fix_time) - frame.taken
+            count = min(waiting, SLICE - used[frame.driver])
+            if count:
+                parts.append(Part(frame, frame.taken, count, total))
+                frame.taken += count
+                used[frame.driver] += count
+                total += count
+            if count < waiting:
+                used[frame.driver] = SLICE  # later frames of this driver wait behind this one
+                left.append(frame)
+        self._frames.extendleft(reversed(left))
+        self.fixes -= total
+        return parts

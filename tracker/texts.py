@@ -1,0 +1,30 @@
+"""What customers read, in Traditional Chinese and English."""
+
+from typing import Literal
+
+from tracker.records import DeliveryStatus
+
+Language = Literal["zh-TW", "en"]
+
+DELIVERY: dict[Language, dict[DeliveryStatus, str]] = {
+    "zh-TW": {
+        "assigned": "您的訂單已指派司機",
+        "en_route": "司機已出發，正在配送途中",
+        "approaching": "司機即將到達，請準備接收瓦斯",
+        "driver_arrived": "司機已到達，請準備接收瓦斯",
+        "departed": "司機已離開",
+        "delivered": "瓦斯已送達，謝謝您",
+        "failed": "配送未完成，我們將與您聯絡",
+        "eta_changed": "預計到達時間已更新",
+    },
+    "en": {
+        "assigned": "A driver has been assigned to your order",
+        "en_route": "Your driver is on the way",
+        "approaching": "Your driver is almost there; please get ready to receive your gas",
+        "driver_arrived": "Your driver has arrived; please get ready to receive your gas",
+        "departed": "Your driver has left",
+        "delivered": "Your gas has been delivered, thank you",
+        "failed": "The delivery could not be completed; we will contact you",
+        "eta_changed": "The expected time of arrival has changed",
+    },
+}
