@@ -43,6 +43,8 @@ class InvalidMessage(TrackerError):
 
     code = "invalid_message"
     status = 400
+    ref: int | None = None
+    """`seq` of the message, where it had one that can be read."""
 
 
 class MalformedJSON(InvalidMessage):

@@ -1,17 +1,20 @@
 """Every message of the WebSocket protocol, as a type: the client's first, then the server's."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from tracker.records import DeliveryStatus, TransitionKind
 
-Timestamp = datetime | float | None
+Timestamp = Annotated[datetime, msgspec.Meta(tz=True)] | float | None
 """ISO 8601 with any offset, or epoch seconds or milliseconds; absent: the time of receipt."""
 
+Seq = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
+"""A sequence number: exact in every JSON parser, and in the store."""
 
-class Fix(msgspec.Struct):
+
+class Fix(msgspec.Struct, gc=False):
     """One measured location; degrees, m/s, degrees from true north, metres."""
 
     latitude: float
@@ -37,7 +40,7 @@ class Since(msgspec.Struct):
     """Where a client left off in a channel."""
 
     epoch: str
-    seq: int
+    seq: Seq
 
 
 class ClientMessage(msgspec.Struct, tag_field="type"):
@@ -70,13 +73,13 @@ class LocationUpdate(ClientMessage, tag="location_update"):
     heading: float | None = None
     accuracy: float | None = None
     timestamp: Timestamp = None
-    seq: int | None = None
+    seq: Seq | None = None
 
 
 class LocationBatch(ClientMessage, tag="location_batch"):
     """Many fixes of this driver, as `fixes` or as `columns`; acknowledged when they are durable."""
 
-    seq: int
+    seq: Seq
     fixes: list[Fix] | None = None
     columns: Columns | None = None
 
@@ -103,7 +106,7 @@ class Acknowledge(ClientMessage, tag="ack"):
     """Everything up to `seq` on this channel has arrived."""
 
     channel: str
-    seq: int
+    seq: Seq
 
 
 class Authenticate(ClientMessage, tag="auth"):
