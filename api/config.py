@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -28,7 +29,7 @@ class Config:
     """Address to listen on; 0.0.0.0 is every interface."""
     port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 8000
     """TCP port; 0 takes a free one."""
-    store: str = "sqlite:///data/tracker.gpkg"
+    store: str = field(default="sqlite:///data/tracker.gpkg", repr=False)
     """Where tracks are kept: sqlite:///FILE.gpkg or postgresql://USER@HOST/DATABASE."""
 
     # Who may come in
@@ -95,6 +96,12 @@ class Config:
 
     engine: EngineSettings = field(default_factory=EngineSettings)
     """Settings of the engine: the table [engine] of the file, `TRACKER_*` among the variables."""
+
+    @property
+    def store_name(self) -> str:
+        """The store's URL without its password."""
+        without = re.sub(r"(://[^/:@]*):[^/]*@", r"\1@", self.store)
+        return re.sub(r"([?&]password=)[^&]*", r"\1…", without)
 
 
 def load(file: str | Path | None = None, env: Mapping[str, str] = os.environ, **options: Any) -> Config:

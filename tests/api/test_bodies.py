@@ -88,7 +88,7 @@ def test_a_multipolygon_keeps_its_rings_and_properties():
         (feature({"type": "Point", "coordinates": [121.5, 25.0]}), "radius"),
         (feature({"type": "Point", "coordinates": [121.5, 25.0]}, properties={"radius": "wide"}), "properties.radius"),
         (feature({"type": "Polygon", "coordinates": [SQUARE[0][:3]]}), "geometry.coordinates[0]"),
-        (feature({"type": "Polygon", "coordinates": [SQUARE[0][:3] + [[0, 0]]]}), "geometry.coordinates"),
+        (feature({"type": "Polygon", "coordinates": [[*SQUARE[0][:3], [0, 0]]]}), "geometry.coordinates"),
         (feature({"type": "Polygon", "coordinates": [[[200, 0]] * 4]}), "geometry.coordinates[0][0][0]"),
         ({"type": "Feature"}, "geometry"),
         ({"type": "FeatureCollection", "features": []}, "type"),

@@ -63,7 +63,7 @@ def test_a_missing_file_is_a_clear_error(tmp_path):
 
 def test_a_misspelt_variable_is_refused_and_a_foreign_one_is_not():
     assert load(env={"TRACKER_DATA": "/data", "TRACKER_SERVICE_PORT": "1"}) == Config()
-    with pytest.raises(ConfigurationError, match="TRACKER_ALOWED_ORIGINS .* did you mean TRACKER_ALLOWED_ORIGINS"):
+    with pytest.raises(ConfigurationError, match=r"TRACKER_ALOWED_ORIGINS .* did you mean TRACKER_ALLOWED_ORIGINS"):
         load(env={"TRACKER_ALOWED_ORIGINS": "https://a.tw"})
 
 
@@ -74,11 +74,26 @@ def test_the_secret_is_never_shown():
     assert "hush" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("store", "name"),
+    [
+        ("sqlite:///data/tracker.gpkg", "sqlite:///data/tracker.gpkg"),
+        ("postgresql://me@db:5432/t", "postgresql://me@db:5432/t"),
+        ("postgresql://me:hu@sh@db/t", "postgresql://me@db/t"),
+        ("postgresql://db/t?user=me&password=hush&ssl=1", "postgresql://db/t?user=me&password=…&ssl=1"),
+    ],
+)
+def test_the_name_of_the_store_has_no_password(store, name):
+    config = load(env={}, store=store)
+    assert config.store_name == name
+    assert "hush" not in repr(config)
+
+
 def test_set_changes_one_engine_setting():
     assert engine_settings(["dwell_after_s=60"], EngineSettings(circuity=1.5)) == EngineSettings(
         dwell_after_s=60.0, circuity=1.5
     )
     with pytest.raises(ConfigurationError, match="--set dwell: expected key=value"):
         engine_settings(["dwell"], EngineSettings())
-    with pytest.raises(ConfigurationError, match="dwell_after in --set: .* did you mean dwell_after_s"):
+    with pytest.raises(ConfigurationError, match=r"dwell_after in --set: .* did you mean dwell_after_s"):
         engine_settings(["dwell_after=60"], EngineSettings())
