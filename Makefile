@@ -19,7 +19,7 @@ test: .venv/dev.stamp  ## all tests; ARGS='-k fences' for some
 	@$(PYTEST) $(ARGS)
 
 check: .venv/dev.stamp  ## formatting, lint, types, import contracts
-	.venv/bin/ruff format --check .
+	.venv/bin/ruff format --check --output-format concise .
 	.venv/bin/ruff check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports --no-logo

@@ -11,7 +11,8 @@ find_python() {
             return
         fi
     done
-    return 1
+    echo "make: Python 3.11 or newer is needed: sudo apt-get install python3-venv, or name it in PYTHON=" >&2
+    return 2
 }
 
 pip() {
@@ -19,10 +20,8 @@ pip() {
 }
 
 if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
-    python=$(find_python) || { scripts/debian.sh python3-venv && python=$(find_python); } || {
-        echo "make: Python 3.11 or newer is needed; install it, or name it with PYTHON=/path/to/python3" >&2
-        exit 2
-    }
+    find_python >/dev/null 2>&1 || scripts/debian.sh python3-venv 2>/dev/null || true
+    python=$(find_python)
     "$python" -c 'import ensurepip, venv' 2>/dev/null || scripts/debian.sh "$(basename "$python")-venv"
     echo "make: creating .venv with $("$python" --version)"
     "$python" -m venv --clear .venv
