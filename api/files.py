@@ -1,0 +1,221 @@
+"""Files the command line takes: fixes as CSV, NDJSON or GPX, orders and geofences as JSON."""
+
+import codecs
+import csv
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
+
+import msgspec
+import numpy as np
+
+from api.bodies import read_geofence, read_order
+from api.gpx import read_points
+from tracker.codec import parse_time
+from tracker.errors import InvalidInput
+from tracker.records import Floats, Geofence, Order
+
+NUMBERS = ("latitude", "longitude", "speed", "heading", "accuracy")
+FIELDS = ("driver_id", "timestamp", *NUMBERS, "received_at")
+REQUIRED = ("driver_id", "timestamp", "latitude", "longitude")
+
+T = TypeVar("T", Order, Geofence)
+
+Row = tuple[int, dict[str, Any]]
+"""Line and fields of one fix, as the file has them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fixes:
+    """Fixes of a file in its order, in columns of shape (n,); NaN is not known."""
+
+    driver_id: list[str]
+    fix_time: Floats
+    latitude: Floats
+    longitude: Floats
+    speed: Floats
+    course: Floats
+    accuracy: Floats
+    received_at: Floats | None  # None: the file does not say
+
+    def __len__(self) -> int:
+        return len(self.driver_id)
+
+
+def read_fixes(path: Path, driver_id: str | None = None) -> Fixes:
+    """All fixes of a CSV, NDJSON or GPX file; those without a driver are `driver_id`'s, in a GPX file its stem's.
+
+    Raises InvalidInput that says which file, line and field cannot be read.
+    """
+    reader = _READERS.get(path.suffix.lower())
+    if reader is None:
+        raise InvalidInput(f"{path}: fixes are read from .csv, .ndjson, .jsonl and .gpx files")
+    if path.suffix.lower() == ".gpx":
+        driver_id = driver_id or path.stem
+    try:
+        with path.open("rb") as file:
+            return _collect(reader(file), driver_id)
+    except OSError as error:
+        raise InvalidInput(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise InvalidInput(f"{path}: is not UTF-8 text") from None
+    except InvalidInput as error:
+        raise InvalidInput(f"{path}:{error}", field=error.field) from None
+
+
+def read_orders(path: Path) -> list[Order]:
+    """Orders from a JSON list of bodies, each with an `order_id`. Raises InvalidInput."""
+    return _read_documents(path, "order", "orders", read_order)
+
+
+def read_geofences(path: Path) -> list[Geofence]:
+    """Geofences from a FeatureCollection or a JSON list of Features, each with an `id`. Raises InvalidInput."""
+    return _read_documents(path, "geofence", "features", read_geofence)
+
+
+# Rows of each format
+
+
+def _csv_rows(file: BinaryIO) -> Iterator[Row]:
+    reader = csv.reader(codecs.iterdecode(file, "utf-8-sig"), strict=True)
+    try:
+        header = [name.strip() for name in next(reader, [])]
+        _check_header(header)
+        for cells in reader:
+            if len(cells) == len(header):
+                yield reader.line_num, dict(zip(header, cells, strict=True))
+            elif cells:
+                raise InvalidInput(f"{reader.line_num}: has {len(cells)} cells where the header has {len(header)}")
+    except csv.Error as error:
+        raise InvalidInput(f"{reader.line_num}: not a valid CSV file: {error}") from None
+
+
+def _check_header(header: list[str]) -> None:
+    missing = [name for name in REQUIRED if name not in header and name != "driver_id"]
+    if missing:
+        raise InvalidInput(f"1: the header lacks {', '.join(missing)}", field=missing[0])
+    repeated = [name for name in FIELDS if header.count(name) > 1]
+    if repeated:
+        raise InvalidInput(f"1: the header has {repeated[0]} twice", field=repeated[0])
+
+
+def _ndjson_rows(file: BinaryIO) -> Iterator[Row]:
+    decode = msgspec.json.Decoder(dict[str, Any]).decode
+    for line, text in enumerate(file, 1):
+        if text.strip():
+            try:
+                yield line, decode(text.removeprefix(b"\xef\xbb\xbf"))
+            except msgspec.DecodeError as error:
+                raise InvalidInput(f"{line}: not a JSON object: {error}") from None
+
+
+_READERS: dict[str, Callable[[BinaryIO], Iterator[Row]]] = {
+    ".csv": _csv_rows,
+    ".ndjson": _ndjson_rows,
+    ".jsonl": _ndjson_rows,
+    ".gpx": read_points,
+}
+
+
+# From rows to columns
+
+
+def _collect(rows: Iterable[Row], driver_id: str | None) -> Fixes:
+    drivers: list[str] = []
+    times: list[float] = []
+    received: list[float] = []
+    numbers: dict[str, list[float]] = {name: [] for name in NUMBERS}
+    for line, row in rows:
+        try:
+            drivers.append(_driver(row.get("driver_id"), driver_id))
+            times.append(_time(row, "timestamp"))
+            for name, column in numbers.items():
+                column.append(_number(row, name))
+            if row.get("received_at") not in ("", None):
+                received.append(_time(row, "received_at"))
+        except InvalidInput as error:
+            raise InvalidInput(f"{line}: {error}", field=error.field) from None
+        if received and len(received) < len(drivers):
+            raise InvalidInput(f"{line}: received_at: is given for all fixes or for none", field="received_at")
+    column_of = {name: np.array(column, np.float64) for name, column in numbers.items()}
+    return Fixes(
+        drivers,
+        np.array(times, np.float64),
+        column_of["latitude"],
+        column_of["longitude"],
+        _known(column_of["speed"]),
+        _known(column_of["heading"]) % 360.0,
+        _known(column_of["accuracy"]),
+        np.array(received, np.float64) if received else None,
+    )
+
+
+def _driver(value: Any, default: str | None) -> str:
+    if value in ("", None):
+        if default is None:
+            raise InvalidInput("driver_id: is required", field="driver_id")
+        return default
+    return str(value)
+
+
+def _time(row: dict[str, Any], name: str) -> float:
+    value = row.get(name)
+    if value in ("", None):
+        raise InvalidInput(f"{name}: is required", field=name)
+    try:
+        return parse_time(str(value))
+    except InvalidInput:
+        reason = "is neither ISO 8601 with an offset nor epoch seconds or milliseconds"
+        raise InvalidInput(f'{name}: "{value}" {reason}', field=name) from None
+
+
+def _number(row: dict[str, Any], name: str) -> float:
+    value = row.get(name)
+    if value in ("", None):
+        return math.nan
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise InvalidInput(f'{name}: "{value}" is not a number', field=name) from None
+
+
+def _known(values: Floats) -> Floats:
+    """NaN where there is no such value, and for the -1 by which phones say that they do not know."""
+    return np.where(np.isfinite(values) & (values >= 0.0), values, np.nan)
+
+
+# Documents
+
+
+def _read_documents(path: Path, noun: str, member: str, read: Callable[[str, Any], T]) -> list[T]:
+    try:
+        content = msgspec.json.decode(path.read_bytes())
+    except OSError as error:
+        raise InvalidInput(f"{path}: {error.strerror}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"{path}: not valid JSON: {error}") from None
+    bodies = content.get(member) if isinstance(content, dict) else content
+    if not isinstance(bodies, list):
+        raise InvalidInput(f"{path}: must be a JSON list, or an object with the list {member}", field=member)
+    documents: dict[str, T] = {}
+    for number, body in enumerate(bodies, 1):
+        try:
+            key = _key(body, f"{noun}_id")
+            if key in documents:
+                raise InvalidInput(f'{noun}_id: "{key}" is there twice', field=f"{noun}_id")
+            documents[key] = read(key, body)
+        except InvalidInput as error:
+            raise InvalidInput(f"{path}: {noun} {number}: {error}", field=error.field) from None
+    return list(documents.values())
+
+
+def _key(body: Any, name: str) -> str:
+    """The id: `order_id` or `geofence_id`, else `id`, of the body or of its properties."""
+    for members in (body, body.get("properties") if isinstance(body, dict) else None):
+        if isinstance(members, dict):
+            for key in (name, "id"):
+                if members.get(key) not in (None, ""):
+                    return str(members[key])
+    raise InvalidInput(f"{name}: is required", field=name)
