@@ -271,7 +271,7 @@ def _rows(columns: Any) -> list[dict[str, Any]]:
     if not isinstance(columns, dict):
         raise InvalidMessage("location_batch: columns must be an object.", field="columns")
     given = {name: columns[name] for name in _COLUMNS if columns.get(name) is not None}
-    for name in {"latitude", "longitude", *given}:
+    for name in ("latitude", "longitude", *given):
         if not isinstance(given.get(name), list):
             raise InvalidMessage(f"location_batch: columns.{name} must be a list.", field=f"columns.{name}")
     _check_lengths(given.values())
@@ -322,8 +322,10 @@ def _number_or_none(value: Any) -> float | None:
 
 
 def _stamp(value: Any) -> float | None:
-    if value is None or isinstance(value, str):
-        return value if value is None else parse_time(value)
+    if value is None:
+        return None
+    if isinstance(value, str):
+        return parse_time(value)
     number = _number(value)
     if not math.isfinite(number):
         raise InvalidInput
