@@ -1,0 +1,212 @@
+"""The embedded store: an OGC GeoPackage, which is a SQLite file that QGIS and GDAL open as it is."""
+
+import asyncio
+import fcntl
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+import numpy as np
+
+from storage.migrate import APPLIED, HISTORY, migrations, pending
+from storage.reading import Reading
+from storage.rows import Row, Statement, Values
+from storage.segments import COLUMNS, Block, blocks
+from storage.store import Commit, Committed
+from storage.transaction import steps
+from tracker.errors import ConfigurationError, StoreInUse, StoreUnavailable
+from tracker.records import Track
+
+T = TypeVar("T")
+
+TEMPORARY = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL", "SQLITE_IOERR", "SQLITE_NOMEM")
+_BUSY_TIMEOUT_S = 5.0  # for another program, such as QGIS, that writes at this moment
+_HEADER = 40  # bytes before the WKB: 8 and an envelope of four doubles
+
+INSERT_TRACK = (
+    f"INSERT INTO tracks ({', '.join(COLUMNS)}) "  # noqa: S608 a constant
+    f"VALUES ({', '.join('?' * len(COLUMNS))})"
+)
+
+
+class GeoPackage(Reading):
+    """All happens in one thread, one call after the other; a lock on a file beside it keeps other servers out."""
+
+    wkb = f"substr(path, {_HEADER + 1})"
+    reals = ("speed", "course", "accuracy")
+
+    def __init__(self, path: Path) -> None:
+        self.epoch = ""
+        self._path = path
+        self._lock: IO[bytes] | None = None
+        self._connection: sqlite3.Connection | None = None
+        self._thread = ThreadPoolExecutor(1, "geopackage")
+
+    async def open(self) -> None:
+        """As in Store."""
+        await self._call(self._open)
+
+    async def close(self) -> None:
+        """As in Store."""
+        await self._call(self._close)
+        self._thread.shutdown()
+
+    async def commit(self, commit: Commit) -> Committed:
+        """As in Store."""
+        return await self._call(lambda: self._commit(commit))
+
+    async def fetch(self, statement: Statement) -> Sequence[Row]:
+        """As in Reading."""
+        return await self._call(lambda: self._run(statement))
+
+    def floats(self, reals: bytes) -> np.ndarray:
+        """As in Reading."""
+        return np.frombuffer(reals, "<f4")
+
+    async def _call(self, function: Callable[[], T]) -> T:
+        def call() -> T:
+            with _unavailable():
+                return function()
+
+        return await asyncio.get_running_loop().run_in_executor(self._thread, call)
+
+    def _open(self) -> None:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock = open(f"{self._path}.lock", "ab")  # noqa: SIM115 held until close
+        except OSError as error:
+            raise ConfigurationError(f"the store {self._path} cannot be opened: {error.strerror}") from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self._close()
+            raise StoreInUse from error
+        try:
+            self._connect()
+        except BaseException as error:
+            self._close()
+            if isinstance(error, sqlite3.Error) and not _temporary(error):
+                raise ConfigurationError(f"{self._path} cannot be used as a store: {error}") from error
+            raise
+
+    def _connect(self) -> None:
+        connection = self._connection = sqlite3.connect(self._path, timeout=_BUSY_TIMEOUT_S, isolation_level=None)
+        connection.row_factory = sqlite3.Row
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")  # a commit is on the disk when it returns
+        connection.execute(HISTORY)
+        applied = {row["version"]: row["checksum"] for row in connection.execute(APPLIED)}
+        for migration in pending(migrations("sqlite"), applied):
+            # One that fails half way is rolled back when the connection closes.
+            connection.executescript(f"BEGIN IMMEDIATE;\n{migration.sql};\n{migration.record};\nCOMMIT")
+        self.epoch = connection.execute("SELECT epoch FROM store").fetchone()["epoch"]
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def _commit(self, commit: Commit) -> Committed:
+        transaction = steps(commit, self.wkb)
+        rows: Any = None  # what a generator is sent first
+        with _transaction(self._opened()):
+            while True:
+                try:
+                    step = transaction.send(rows)
+                except StopIteration as end:
+                    committed: Committed = end.value
+                    return committed
+                rows = self._insert(step) if isinstance(step, Track) else self._run(step)
+
+    def _insert(self, track: Track) -> Sequence[Row]:
+        for block in blocks(track):
+            self._opened().executemany(INSERT_TRACK, _track_rows(block))
+        return ()
+
+    def _run(self, statement: Statement) -> Sequence[Row]:
+        sql = statement.sql.replace("$", "?")
+        connection = self._opened()
+        return [row for values in statement.values for row in connection.execute(sql, values)]
+
+    def _opened(self) -> sqlite3.Connection:
+        if self._connection is None:
+            raise StoreUnavailable("the store is closed")
+        return self._connection
+
+
+def _track_rows(block: Block) -> Iterator[Values]:
+    """One tuple of `COLUMNS` for each run of the block."""
+    count, length, _ = block.xym.shape
+    path = np.zeros(
+        count,
+        [
+            ("magic", "S2"),
+            ("version", "u1"),
+            ("flags", "u1"),
+            ("srs_id", "<i4"),
+            ("envelope", "<f8", 4),
+            ("byte_order", "u1"),
+            ("type", "<u4"),
+            ("count", "<u4"),
+            ("xym", "<f8", (length, 3)),
+        ],
+    )
+    path["magic"] = b"GP"
+    path["flags"] = 0b00000011  # an envelope of minx, maxx, miny, maxy; little-endian
+    path["srs_id"] = 4326
+    path["envelope"][:, 0::2] = block.xym[:, :, :2].min(axis=1)
+    path["envelope"][:, 1::2] = block.xym[:, :, :2].max(axis=1)
+    path["byte_order"] = 1
+    path["type"] = 2002  # LineStringM
+    path["count"] = length
+    path["xym"] = block.xym
+    speed, course, accuracy = block.measured.astype("<f4")
+    return zip(
+        (driver_id.decode() for driver_id in block.driver_id),
+        block.kind.tolist(),
+        block.connected.tolist(),
+        block.xym[:, 0, 2].tolist(),
+        block.xym[:, -1, 2].tolist(),
+        *(_each(column) for column in (path, speed, course, accuracy)),
+        strict=True,
+    )
+
+
+def _each(column: np.ndarray) -> Iterator[memoryview]:
+    """The bytes of each row."""
+    data = memoryview(column.tobytes())
+    size = len(data) // len(column)
+    return (data[start : start + size] for start in range(0, len(data), size))
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
+@contextmanager
+def _unavailable() -> Iterator[None]:
+    """Turn what passes by itself, such as a full disk, into StoreUnavailable."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        if _temporary(error):
+            raise StoreUnavailable from error
+        raise
+
+
+def _temporary(error: sqlite3.Error) -> bool:
+    # Errors that Python itself raises, such as a value of the wrong type, have no name.
+    return getattr(error, "sqlite_errorname", "").startswith(TEMPORARY)

@@ -1,0 +1,178 @@
+"""What both stores answer in the same words of SQL; each only has to know how to fetch rows."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import numpy as np
+
+from storage import rows
+from storage.rows import TABLES, Row, Statement
+from storage.segments import assemble, concatenate
+from storage.store import D, Snapshot
+from tracker.errors import Flag
+from tracker.records import Event, Geofence, Message, Order, Route, Track
+
+DRIVERS_SEEN = """
+    WITH RECURSIVE driver (driver_id) AS (
+        SELECT min(driver_id) FROM tracks
+        UNION ALL
+        SELECT (SELECT min(driver_id) FROM tracks WHERE driver_id > driver.driver_id)
+        FROM driver WHERE driver_id IS NOT NULL
+    ), seen (driver_id, last_time) AS (
+        SELECT driver_id, (SELECT max(end_time) FROM tracks WHERE driver_id = driver.driver_id AND kind = 0)
+        FROM driver WHERE driver_id IS NOT NULL
+    )
+    SELECT driver_id, last_time FROM seen WHERE last_time >= $1"""
+"""Steps from driver to driver through the index: as fast after a year as on the first day."""
+
+INSIDE = """
+    SELECT driver_id, geofence_id, occurred_at FROM (
+        SELECT driver_id, geofence_id, occurred_at, kind, row_number() OVER (
+            PARTITION BY driver_id, geofence_id ORDER BY occurred_at DESC, detected_at DESC, kind
+        ) AS newest
+        FROM events WHERE kind IN ('enter', 'exit') AND geofence_id IS NOT NULL AND NOT late
+    ) AS membership WHERE newest = 1 AND kind = 'enter'"""
+"""At the same instant an exit comes before an enter. What late data tells of the past is not where drivers are now."""
+
+
+class Reading(ABC):
+    """The reading half of a Store."""
+
+    wkb: str
+    """SQL for the path of a row of `tracks` as WKB."""
+    reals: tuple[str, str, str]
+    """SQL for its speed, course and accuracy, as `floats` takes them."""
+
+    @abstractmethod
+    async def fetch(self, statement: Statement) -> Sequence[Row]:
+        """Run a statement that changes nothing. Raises StoreUnavailable."""
+
+    @abstractmethod
+    def floats(self, reals: bytes) -> np.ndarray:
+        """(n,) numbers from one of the columns `reals`."""
+
+    async def load(self, *, tail_s: float, since: float) -> Snapshot:
+        """As in Store."""
+        orders = await self.fetch(Statement("SELECT document FROM orders WHERE NOT ended ORDER BY order_id", [()]))
+        geofences = await self.fetch(Statement("SELECT document FROM geofences ORDER BY geofence_id", [()]))
+        routes = await self.fetch(Statement("SELECT document FROM routes ORDER BY route_id", [()]))
+        inside = await self.fetch(Statement(INSIDE, [()]))
+        seen = await self.fetch(Statement(DRIVERS_SEEN, [(since,)]))
+        tails = [(row["driver_id"], row["last_time"] - tail_s, np.nextafter(row["last_time"], np.inf)) for row in seen]
+        return Snapshot(
+            [rows.document(Order, row) for row in orders],
+            [rows.document(Geofence, row) for row in geofences],
+            [rows.document(Route, row) for row in routes],
+            [(row["driver_id"], row["geofence_id"], row["occurred_at"]) for row in inside],
+            concatenate(await self._tracks(tails)),
+        )
+
+    async def track(self, driver_id: str, start: float, end: float) -> Track:
+        """As in Store."""
+        return concatenate(await self._tracks([(driver_id, start, end)]))
+
+    async def _tracks(self, wanted: Sequence[tuple[str, float, float]]) -> list[Track]:
+        """The track of each (driver_id, start, end)."""
+        speed, course, accuracy = self.reals
+        sql = (
+            f"SELECT driver_id, {self.wkb} AS path, {speed} AS speed, {course} AS course, {accuracy} AS accuracy "  # noqa: S608
+            f"FROM tracks WHERE driver_id = $1 AND end_time >= $2 AND start_time < $3 AND kind <> {Flag.OUTLIER:d} "
+            "ORDER BY id"
+        )
+        found: dict[str, list[Row]] = {driver_id: [] for driver_id, _, _ in wanted}
+        for row in await self.fetch(Statement(sql, list(wanted))):
+            found[row["driver_id"]].append(row)
+        return [
+            assemble(driver_id, [(row["path"], self._measured(row)) for row in found[driver_id]], start, end)
+            for driver_id, start, end in wanted
+        ]
+
+    def _measured(self, row: Row) -> np.ndarray:
+        return np.stack([self.floats(row["speed"]), self.floats(row["course"]), self.floats(row["accuracy"])])
+
+    async def events(
+        self,
+        *,
+        driver_id: str | None = None,
+        order_id: str | None = None,
+        geofence_id: str | None = None,
+        start: float | None = None,
+        end: float | None = None,
+        after: tuple[float, str] | None = None,
+        limit: int = 1000,
+    ) -> list[Event]:
+        """As in Store."""
+        where = _Conditions()
+        where.add("driver_id = {}", driver_id)
+        where.add("order_id = {}", order_id)
+        where.add("geofence_id = {}", geofence_id)
+        where.add("occurred_at >= {}", start)
+        where.add("occurred_at < {}", end)
+        if after is not None:
+            where.add("(occurred_at, event_id) > ({}, {})", *after)
+        found = await self.fetch(where.select("*", "events", "occurred_at, event_id", limit))
+        return [rows.event(row) for row in found]
+
+    async def get(self, kind: type[D], key: str) -> D | None:
+        """As in Store."""
+        table = TABLES[kind]
+        where = _Conditions()
+        where.add(f"{table.key} = {{}}", key)
+        found = await self.fetch(where.select("document", table.name, table.key, 1))
+        return rows.document(kind, found[0]) if found else None
+
+    async def find(
+        self,
+        kind: type[D],
+        *,
+        driver_id: str | None = None,
+        customer_id: str | None = None,
+        after: str | None = None,
+        limit: int = 1000,
+    ) -> list[D]:
+        """As in Store."""
+        table = TABLES[kind]
+        where = _Conditions()
+        for column, value in (("driver_id", driver_id), ("customer_id", customer_id)):
+            if value is not None and column not in table.columns:
+                return []
+            where.add(f"{column} = {{}}", value)
+        where.add(f"{table.key} > {{}}", after)
+        found = await self.fetch(where.select("document", table.name, table.key, limit))
+        return [rows.document(kind, row) for row in found]
+
+    async def messages(self, topic: str, *, after: int, limit: int = 1000) -> list[tuple[int, Message]]:
+        """As in Store."""
+        where = _Conditions()
+        where.add("topic = {}", topic)
+        where.add("seq > {}", after)
+        return [rows.message(row) for row in await self.fetch(where.select("*", "messages", "seq", limit))]
+
+    async def last_seq(self, topic: str) -> int:
+        """As in Store."""
+        found = await self.fetch(Statement("SELECT seq FROM topics WHERE topic = $1", [(topic,)]))
+        seq: int = found[0]["seq"] if found else 0
+        return seq
+
+
+class _Conditions:
+    """The WHERE of a query, from the filters that were given; names in it never come from outside."""
+
+    def __init__(self) -> None:
+        self._conditions: list[str] = []
+        self._values: list[object] = []
+
+    def add(self, condition: str, *values: object) -> None:
+        """One more condition with `{}` for each value; a filter that is None is no condition."""
+        if values == (None,):
+            return
+        places = [f"${len(self._values) + number}" for number in range(1, len(values) + 1)]
+        self._conditions.append(condition.format(*places))
+        self._values += values
+
+    def select(self, columns: str, table: str, order: str, limit: int) -> Statement:
+        """The whole query."""
+        where = f"WHERE {' AND '.join(self._conditions)} " if self._conditions else ""
+        limited = f"LIMIT ${len(self._values) + 1}"
+        sql = f"SELECT {columns} FROM {table} {where}ORDER BY {order} {limited}"  # noqa: S608
+        return Statement(sql, [(*self._values, limit)])

@@ -1,0 +1,122 @@
+"""Documents, events and messages as rows, the same in both stores. Parameters are written $1, $2 in SQL."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+
+from storage.store import D, Document
+from tracker.records import Delivery, Event, Geofence, Message, Order, Route, Transition
+
+Row = Mapping[str, Any]
+Values = tuple[Any, ...]
+
+
+class Statement(NamedTuple):
+    """SQL to run once for each tuple of values; its rows are all that it returned."""
+
+    sql: str
+    values: list[Values]
+
+
+class Table(NamedTuple):
+    """Where documents of a kind are: the key first, then what they are found by; the last column is the document."""
+
+    name: str
+    columns: tuple[str, ...]
+
+    @property
+    def key(self) -> str:
+        """The column that identifies a document."""
+        return self.columns[0]
+
+    @property
+    def upsert(self) -> str:
+        """Insert or replace one document."""
+        names = (*self.columns, "document")
+        places = ", ".join(f"${place}" for place in range(1, len(names) + 1))
+        replaced = ", ".join(f"{name} = excluded.{name}" for name in names[1:])
+        return (
+            f"INSERT INTO {self.name} ({', '.join(names)}) VALUES ({places}) "  # noqa: S608 names are from this file
+            f"ON CONFLICT ({self.key}) DO UPDATE SET {replaced}"
+        )
+
+
+TABLES: dict[type[Document], Table] = {
+    Order: Table("orders", ("order_id", "customer_id", "driver_id", "status", "ended")),
+    Geofence: Table("geofences", ("geofence_id",)),
+    Route: Table("routes", ("route_id", "driver_id")),
+}
+
+INSERT_EVENT = """
+    INSERT INTO events (event_id, type, kind, driver_id, geofence_id, order_id, customer_id, occurred_at, detected_at,
+                        confidence, late, evidence, eta, eta_low, eta_high)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+    ON CONFLICT (event_id) DO NOTHING"""
+KNOWN_MESSAGE = "SELECT topic, event_id, seq FROM messages WHERE topic = $1 AND event_id = $2"
+NEXT_SEQ = """
+    INSERT INTO topics (topic, seq) VALUES ($1, 1)
+    ON CONFLICT (topic) DO UPDATE SET seq = topics.seq + 1 RETURNING seq"""
+INSERT_MESSAGE = """
+    INSERT INTO messages (topic, seq, event_id, priority, created_at, body) VALUES ($1, $2, $3, $4, $5, $6)"""
+
+
+def key(document: Document) -> str:
+    """The id of a document."""
+    found: str = getattr(document, TABLES[type(document)].key)
+    return found
+
+
+def document_values(document: Document) -> Values:
+    """For `Table.upsert`."""
+    table = TABLES[type(document)]
+    return (*(getattr(document, column) for column in table.columns), msgspec.json.encode(document).decode())
+
+
+def document(kind: type[D], row: Row) -> D:
+    """The document of a row."""
+    return msgspec.json.decode(row["document"], type=kind)
+
+
+def event_values(event: Event) -> Values:
+    """For `INSERT_EVENT`."""
+    fence = event if isinstance(event, Transition) else None
+    delivery = event if isinstance(event, Delivery) else None
+    return (
+        event.event_id,
+        "transition" if fence else "delivery",
+        fence.kind if fence else delivery and delivery.kind,
+        event.driver_id,
+        fence and fence.geofence_id,
+        delivery and delivery.order_id,
+        delivery and delivery.customer_id,
+        event.occurred_at,
+        event.detected_at,
+        event.confidence,
+        event.late,
+        msgspec.json.encode(event.evidence).decode(),
+        delivery and delivery.eta,
+        delivery and delivery.eta_low,
+        delivery and delivery.eta_high,
+    )
+
+
+def event(row: Row) -> Event:
+    """The event of a row."""
+    common = {name: row[name] for name in ("event_id", "kind", "driver_id", "occurred_at", "detected_at", "confidence")}
+    common |= {"late": bool(row["late"]), "evidence": msgspec.json.decode(row["evidence"])}
+    if row["type"] == "transition":
+        return Transition(geofence_id=row["geofence_id"], **common)
+    names = ("order_id", "customer_id", "eta", "eta_low", "eta_high")
+    return Delivery(**{name: row[name] for name in names}, **common)
+
+
+def message_values(message: Message, seq: int) -> Values:
+    """For `INSERT_MESSAGE`."""
+    return (message.topic, seq, message.event_id, message.priority, message.created_at, message.body.decode())
+
+
+def message(row: Row) -> tuple[int, Message]:
+    """The seq and message of a row."""
+    names = ("event_id", "topic", "created_at", "priority")
+    return row["seq"], Message(**{name: row[name] for name in names}, body=row["body"].encode())

@@ -1,0 +1,62 @@
+"""One commit as the steps of a transaction: both stores run exactly these, each in its own way."""
+
+from collections.abc import Generator, Sequence
+
+import numpy as np
+
+from storage import rows
+from storage.rows import TABLES, Row, Statement
+from storage.segments import keep, repeated, spans, times
+from storage.store import Commit, Committed
+from tracker.records import Message, Track
+
+Steps = Generator[Statement | Track, Sequence[Row], Committed]
+"""Gives a Track to insert or a Statement to run, takes the rows that came of it, returns what was found out."""
+
+
+def steps(commit: Commit, wkb: str) -> Steps:
+    """Everything of `commit`, in order; `wkb` is the SQL for the path of a row of `tracks` as WKB."""
+    if len(commit.track):
+        yield commit.track
+    duplicate = np.zeros(len(commit.aside.fix_time), np.bool_)
+    if len(commit.aside):
+        stored = yield Statement(
+            f"SELECT driver_id, {wkb} AS path FROM tracks "  # noqa: S608 one of two constants
+            "WHERE driver_id = $1 AND end_time >= $2 AND start_time <= $3",
+            list(spans(commit.aside)),
+        )
+        duplicate = repeated(commit.aside, [(row["driver_id"], times(row["path"])) for row in stored])
+        fresh = keep(commit.aside, ~duplicate)
+        if len(fresh):
+            yield fresh
+    if commit.events:
+        yield Statement(rows.INSERT_EVENT, [rows.event_values(event) for event in commit.events])
+    yield from _documents(commit)
+    seqs = (yield from _messages(commit.messages)) if commit.messages else []
+    return Committed(duplicate, seqs)
+
+
+def _documents(commit: Commit) -> Generator[Statement, Sequence[Row], None]:
+    for kind, table in TABLES.items():
+        saved = [rows.document_values(document) for document in commit.save if type(document) is kind]
+        if saved:
+            yield Statement(table.upsert, saved)
+        removed: list[tuple[str]] = [(key,) for removed_kind, key in commit.remove if removed_kind is kind]
+        if removed:
+            yield Statement(f"DELETE FROM {table.name} WHERE {table.key} = $1", list(removed))  # noqa: S608
+
+
+def _messages(messages: Sequence[Message]) -> Generator[Statement, Sequence[Row], list[int]]:
+    """The seq of each: the old one where the topic has the event already, else the next."""
+    once: dict[tuple[str, str], Message] = {}
+    for message in messages:
+        once.setdefault((message.topic, message.event_id), message)
+    known = yield Statement(rows.KNOWN_MESSAGE, list(once))
+    seq = {(row["topic"], row["event_id"]): row["seq"] for row in known}
+    fresh = [message for event, message in once.items() if event not in seq]
+    if fresh:
+        given = yield Statement(rows.NEXT_SEQ, [(message.topic,) for message in fresh])
+        numbered = [(message, row["seq"]) for message, row in zip(fresh, given, strict=True)]
+        yield Statement(rows.INSERT_MESSAGE, [rows.message_values(message, number) for message, number in numbered])
+        seq |= {(message.topic, message.event_id): number for message, number in numbered}
+    return [seq[message.topic, message.event_id] for message in messages]
