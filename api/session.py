@@ -1,0 +1,246 @@
+"""What one authenticated connection may say and hear; its bytes and timers are `api.protocol`'s."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from api.auth import Claims
+from api.services import Services
+from tracker import channels
+from tracker.codec import Report, encode, frame, iso, reliable
+from tracker.errors import NotAllowed, Overloaded, TokenExpired, TrackerError, UnknownChannel
+from tracker.hub import Latest, Outbox
+from tracker.messages import (
+    Acknowledge,
+    Authenticate,
+    AuthExpiring,
+    ClientHeartbeat,
+    ClientMessage,
+    Connection,
+    DeliveryConfirmed,
+    Error,
+    Heartbeat,
+    OrderUpdate,
+    ServerMessage,
+    Since,
+    Subscribe,
+    Subscribed,
+    Unsubscribe,
+    Unsubscribed,
+)
+from tracker.records import Message, Order
+
+log = structlog.get_logger()
+
+EXPIRY_WARNING_S = 60.0
+"""So long before its token ends a client is asked for a new one."""
+MOST_MISSED = 1000
+"""A client that missed more messages of a channel than this reads the HTTP snapshot instead."""
+MOST_WAITING = 100
+"""Requests of one connection that may wait for the store."""
+
+
+class Session:
+    """Reports and heartbeats are taken at once; whatever needs the store is done one after the other, in order."""
+
+    def __init__(
+        self,
+        services: Services,
+        claims: Claims,
+        outbox: Outbox,
+        connection_id: str,
+        *,
+        room: Callable[[], Awaitable[None]],
+        tasks: set[asyncio.Task[None]],
+    ) -> None:
+        self.viewer = claims.viewer
+        self._services = services
+        self._expires_at = claims.expires_at
+        self._warned = False
+        self._outbox = outbox
+        self._connection_id = connection_id
+        self._room = room  # waits until the outbox is not paused
+        self._tasks = tasks  # where the server finds what it must wait for
+        self._topics: dict[str, str] = {}  # joined, by channel
+        self._waiting: deque[ClientMessage] = deque()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Greet the client and let it hear its personal messages."""
+        self._greet()
+        channel = f"user:{self.viewer.user_id}"
+        self._join(channel, channels.topic(self.viewer, channel, None), after=0)
+
+    def handle(self, message: Report | ClientMessage, received_at: float) -> None:
+        """Do what a message asks for; whatever goes wrong is answered with an `error` and harms nothing else."""
+        try:
+            if isinstance(message, Report):
+                self._report(message, received_at)
+            else:
+                self._do(message)
+        except Exception as error:
+            self._refuse(error, message)
+
+    def check_expiry(self, now: float) -> None:
+        """Ask for a new token in time. Raises TokenExpired when the token has ended."""
+        if now >= self._expires_at:
+            raise TokenExpired
+        if now >= self._expires_at - EXPIRY_WARNING_S and not self._warned:
+            self._warned = True
+            self._send(AuthExpiring(expires_at=iso(self._expires_at)))
+
+    # At once
+
+    def _report(self, report: Report, received_at: float) -> None:
+        driver_id = self.viewer.driver_id
+        if self.viewer.role != "driver" or driver_id is None:
+            raise NotAllowed("Only drivers report where they are; use a token with the role driver.")
+        self._services.line.put(driver_id, report, received_at, self._send)
+
+    def _do(self, message: ClientMessage) -> None:
+        match message:
+            case ClientHeartbeat():
+                self._send(Heartbeat(timestamp=iso(self._services.clock())))
+            case Acknowledge():  # nothing is kept for a user yet, so there is nothing to take off
+                if message.channel not in self._topics:
+                    raise UnknownChannel(f"This connection is not subscribed to {message.channel}.")
+            case Authenticate():
+                self._renew(message.token)
+            case _:
+                self._queue(message)
+
+    def _renew(self, token: str) -> None:
+        claims = self._services.authenticator.verify(token, self._services.clock())
+        if claims.viewer != self.viewer:
+            raise NotAllowed("The new token is for somebody else; open another connection for it.")
+        self._expires_at = claims.expires_at
+        self._warned = False
+        self._greet()
+
+    def _greet(self) -> None:
+        now = iso(self._services.clock())
+        self._send(Connection(status="connected", connection_id=self._connection_id, timestamp=now))
+
+    # In turn
+
+    def _queue(self, message: ClientMessage) -> None:
+        if len(self._waiting) >= MOST_WAITING:
+            raise Overloaded
+        self._waiting.append(message)
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._take_turns())
+            self._tasks.add(self._task)
+            self._task.add_done_callback(self._tasks.discard)
+
+    async def _take_turns(self) -> None:
+        while self._waiting:
+            message = self._waiting.popleft()
+            try:
+                await self._take(message)
+            except Exception as error:
+                self._refuse(error, message)
+        self._task = None
+
+    async def _take(self, message: ClientMessage) -> None:
+        now = self._services.clock()
+        match message:
+            case Subscribe():
+                await self._subscribe(message.channel, message.since)
+            case Unsubscribe():
+                self._unsubscribe(message.channel)
+            case OrderUpdate(order_id=order_id, status=status, details=details):
+                await self._services.office.update_order(self.viewer, order_id, status, details, now)
+            case DeliveryConfirmed():
+                await self._services.office.confirm_delivery(self.viewer, message, now)
+
+    async def _subscribe(self, channel: str, since: Since | None) -> None:
+        order = await self._order_of(channel)
+        topic = channels.topic(self.viewer, channel, order)
+        if self._outbox.closed:
+            return
+        self._leave(channel)
+        hub = self._services.hub
+        hub.hold(topic, self._outbox)  # what is published while the past is read comes after it
+        try:
+            missed, seq, recovered = await self._missed(topic, since)
+            await self._room()
+        except BaseException:
+            hub.leave(topic, self._outbox)
+            raise
+        if self._outbox.closed:
+            return
+        if missed:
+            self._outbox.send(b"".join(_frame_of(seq, message) for seq, message in missed))
+        epoch = self._services.store.epoch
+        self._send(Subscribed(channel=channel, epoch=epoch, seq=seq, recovered=recovered))
+        self._join(channel, topic, after=seq)
+        self._show_positions(channel, order)
+
+    async def _order_of(self, channel: str) -> Order | None:
+        order_id = channels.order_id_of(channel)
+        if order_id is None:
+            return None
+        return self._services.engine.orders.get(order_id) or await self._services.store.get(Order, order_id)
+
+    async def _missed(self, topic: str, since: Since | None) -> tuple[list[tuple[int, Message]], int, bool | None]:
+        """Messages after `since`, all or none; the seq of the newest one there is; whether it is all."""
+        store = self._services.store
+        last = await store.last_seq(topic)
+        if since is None:
+            return [], last, None
+        behind = last - since.seq
+        if since.epoch != store.epoch or not 0 <= behind <= MOST_MISSED:
+            return [], last, False
+        missed = await store.messages(topic, after=since.seq, limit=behind) if behind else []
+        whole = [seq for seq, _ in missed] == list(range(since.seq + 1, last + 1))
+        return (missed, last, True) if whole else ([], last, False)
+
+    def _show_positions(self, channel: str, order: Order | None) -> None:
+        """Send the last known position of each driver that a channel shows."""
+        engine = self._services.engine
+        kind, _, name = channel.partition(":")
+        if order is not None:
+            hidden = order.ended or (self.viewer.role == "customer" and not engine.visible(order.order_id))
+            drivers = [order.driver_id] if order.driver_id and not hidden else []
+        elif kind == "driver":
+            drivers = [name]
+        elif channel == "drivers":
+            drivers = None
+        else:
+            return
+        now = self._services.clock()
+        located = self._services.line.location_frame
+        self._outbox.flush(Latest.of({latest.driver_id: located(latest, now) for latest in engine.latest(drivers)}))
+
+    def _unsubscribe(self, channel: str) -> None:
+        if channel not in self._topics:
+            raise UnknownChannel(f"This connection is not subscribed to {channel}.")
+        self._leave(channel)
+        self._send(Unsubscribed(channel=channel))
+
+    def _join(self, channel: str, topic: str, after: int) -> None:
+        self._topics[channel] = topic
+        self._services.hub.join(topic, self._outbox, after)
+
+    def _leave(self, channel: str) -> None:
+        topic = self._topics.pop(channel, None)
+        if topic is not None:
+            self._services.hub.leave(topic, self._outbox)
+
+    # Out
+
+    def _send(self, message: ServerMessage) -> None:
+        self._outbox.send(frame(encode(message)))
+
+    def _refuse(self, error: Exception, message: Report | ClientMessage) -> None:
+        if not isinstance(error, TrackerError):
+            log.exception("internal error", connection_id=self._connection_id, exc_info=error)
+            error = TrackerError()
+        self._send(Error(code=error.code, message=error.message, ref=getattr(message, "seq", None)))
+
+
+def _frame_of(seq: int, message: Message) -> bytes:
+    channel = channels.channel(message.topic)
+    return frame(reliable(message.body, event_id=message.event_id, channel=channel, seq=seq))

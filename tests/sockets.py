@@ -1,0 +1,254 @@
+"""A real server on a real socket, with stand-ins for what is behind its WebSockets."""
+
+import asyncio
+import json
+import socket
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+from websockets.asyncio.client import ClientConnection, connect
+
+from api.auth import Authenticator, sign
+from api.config import Config
+from api.protocol import ENDPOINT, websocket_class
+from tracker.codec import Report, encode, frame, reliable
+from tracker.drivers import Latest
+from tracker.hub import Hub
+from tracker.messages import DriverLocation, LocationAck
+from tracker.records import Destination, Message, Order
+
+SECRET = "0123456789abcdef0123456789abcdef"
+
+
+class StoreStandIn:
+    """Reliable messages and orders in memory; a read waits while `open` is not set."""
+
+    epoch = "epoch-1"
+
+    def __init__(self) -> None:
+        self.by_topic: dict[str, list[Message]] = {}
+        self.orders: dict[str, Order] = {}
+        self.open = asyncio.Event()
+        self.open.set()
+        self.reading = asyncio.Event()
+
+    async def _wait(self) -> None:
+        self.reading.set()
+        await self.open.wait()
+
+    async def get(self, kind: type[Order], key: str) -> Order | None:
+        await self._wait()
+        return self.orders.get(key)
+
+    async def last_seq(self, topic: str) -> int:
+        await self._wait()
+        return len(self.by_topic.get(topic, []))
+
+    async def messages(self, topic: str, *, after: int, limit: int) -> list[tuple[int, Message]]:
+        found = list(enumerate(self.by_topic.get(topic, []), 1))[max(after, 0) :][:limit]
+        await self._wait()
+        return found
+
+
+class LineStandIn:
+    """Acknowledges reports at once."""
+
+    def __init__(self) -> None:
+        self.reports: list[tuple[str, Report, float]] = []
+        self.full = False
+        self.waiting: list[Callable[[], None]] = []
+
+    def put(self, driver_id: str, report: Report, received_at: float, reply: Callable[[Any], None]) -> None:
+        self.reports.append((driver_id, report, received_at))
+        if driver_id == "BROKEN":
+            raise RuntimeError("the line is broken")
+        if report.seq is not None:
+            reply(LocationAck(seq=report.seq, accepted=len(report.latitude), duplicates=0, rejected=report.rejected))
+
+    def when_room(self, callback: Callable[[], None]) -> None:
+        self.waiting.append(callback)
+
+    def make_room(self) -> None:
+        self.full = False
+        waiting, self.waiting = self.waiting, []
+        for callback in waiting:
+            callback()
+
+    def location_frame(self, latest: Latest, now: float) -> bytes:
+        return location(latest.driver_id, latest.latitude)
+
+
+class EngineStandIn:
+    """Knows a few orders and where a few drivers are."""
+
+    def __init__(self) -> None:
+        self.orders: dict[str, Order] = {}
+        self.at: dict[str, float] = {}
+        self.seen_by_customers: set[str] = set()
+
+    def latest(self, driver_ids: Any = None) -> list[Latest]:
+        ids = self.at if driver_ids is None else [d for d in driver_ids if d in self.at]
+        return [Latest(d, 0.0, self.at[d], 0.0, 0.0, 0.0, 5.0) for d in ids]
+
+    def visible(self, order_id: str) -> bool:
+        return order_id in self.seen_by_customers
+
+
+class OfficeStandIn:
+    """Remembers what it was asked; `failing` is raised instead."""
+
+    def __init__(self) -> None:
+        self.done: list[tuple[Any, ...]] = []
+        self.failing: Exception | None = None
+
+    async def update_order(self, *what: Any) -> None:
+        await asyncio.sleep(0)
+        if self.failing:
+            raise self.failing
+        self.done.append(("update_order", *what))
+
+    async def confirm_delivery(self, *what: Any) -> None:
+        self.done.append(("confirm_delivery", *what))
+
+
+@dataclass
+class Running:
+    """What a test may touch of a server."""
+
+    config: Config
+    clock: Callable[[], float] = time.time
+    hub: Hub = field(default_factory=Hub)
+    store: StoreStandIn = field(default_factory=StoreStandIn)
+    line: LineStandIn = field(default_factory=LineStandIn)
+    engine: EngineStandIn = field(default_factory=EngineStandIn)
+    office: OfficeStandIn = field(default_factory=OfficeStandIn)
+    port: int = 0
+
+    def __post_init__(self) -> None:
+        self.authenticator = Authenticator(self.config)
+
+    def url(self, path: str = "", **query: str) -> str:
+        return f"ws://127.0.0.1:{self.port}{ENDPOINT}{path}" + "".join(f"?{k}={v}" for k, v in query.items())
+
+    @asynccontextmanager
+    async def client(self, role: str = "office", path: str = "", **options: Any) -> AsyncIterator["Client"]:
+        claims = {name: options.pop(name) for name in ("sub", "ttl_s") if name in options}
+        async with connect(self.url(path, token=token(role, **claims)), **options) as socket_:
+            client = Client(socket_)
+            assert (await client.receive())["type"] == "connection"
+            yield client
+
+    def publish(self, topic: str, body: str, *, channel: str | None = None, to_hub: bool = True) -> int:
+        """Store a reliable message and publish it, as the line does."""
+        stored = self.store.by_topic.setdefault(topic, [])
+        seq = len(stored) + 1
+        message = Message(event_id=f"e{seq}", topic=topic, body=b'{"n":"%b"}' % body.encode(), created_at=0.0)
+        stored.append(message)
+        if to_hub:
+            self.publish_stored(topic, seq, channel=channel)
+        return seq
+
+    def publish_stored(self, topic: str, seq: int, *, channel: str | None = None) -> None:
+        message = self.store.by_topic[topic][seq - 1]
+        data = reliable(message.body, event_id=message.event_id, channel=channel or topic, seq=seq)
+        self.hub.publish(topic, frame(data), seq)
+
+
+class Client:
+    """A connected client that speaks JSON."""
+
+    def __init__(self, socket_: ClientConnection) -> None:
+        self.socket = socket_
+
+    async def send(self, kind: str, **fields: Any) -> None:
+        await self.socket.send(json.dumps({"type": kind, **fields}))
+
+    async def receive(self) -> dict[str, Any]:
+        message: dict[str, Any] = json.loads(await self.socket.recv())
+        return message
+
+    async def ask(self, kind: str, **fields: Any) -> dict[str, Any]:
+        await self.send(kind, **fields)
+        return await self.receive()
+
+    async def alive(self) -> bool:
+        return (await self.ask("heartbeat"))["type"] == "heartbeat"
+
+    async def closed(self) -> int | None:
+        """The code with which the server ends the connection; what it sends before is read."""
+        async for _ in self.socket:
+            pass
+        return self.socket.close_code
+
+
+def token(role: str = "office", *, sub: str = "U1", ttl_s: float = 3600.0) -> str:
+    return sign(SECRET, sub=sub, role=role, ttl_s=ttl_s, now=time.time())  # type: ignore[arg-type]
+
+
+def location(driver_id: str, latitude: float) -> bytes:
+    """A whole driver.location frame, about 2 kB long."""
+    where = DriverLocation(driver_id=driver_id, latitude=latitude, longitude=0.0, timestamp="x" * 2000, age=0.0)
+    return frame(encode(where))
+
+
+def an_order(**changes: Any) -> Order:
+    fields: dict[str, Any] = {
+        "order_id": "O1",
+        "customer_id": "C1",
+        "driver_id": "D1",
+        "destination": Destination(1, 2),
+    }
+    return Order(**fields | changes)
+
+
+@asynccontextmanager
+async def serving(**settings: Any) -> AsyncIterator[Running]:
+    """A server on a free port, with these settings."""
+    running = Running(Config(jwt_secret=SECRET, **{"jwt_leeway_s": 0.0, "drain_s": 0.0} | settings))
+    app = Starlette(routes=[Route("/echo", _echo, methods=["POST"])])
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app,
+            ws=websocket_class(running),
+            http="httptools",
+            lifespan="off",
+            access_log=False,
+            log_config=None,  # type: ignore[arg-type]
+        )
+    )
+    server.config.load()
+    server.lifespan = server.config.lifespan_class(server.config)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        running.port = listening.getsockname()[1]
+        await server.startup(sockets=[listening])
+        try:
+            yield running
+        finally:
+            for server_ in server.servers:
+                server_.close()
+            if server.server_state.connections:
+                await server.shutdown()
+
+
+async def _echo(request: Request) -> JSONResponse:
+    return JSONResponse(await request.json())
+
+
+async def until(predicate: Callable[[], bool]) -> None:
+    """Let the server run until something holds that no client can see."""
+    async with asyncio.timeout(10):
+        while not predicate():
+            await asyncio.sleep(0.001)
+
+
+def counted(counts: Counter[str], reason: str) -> Callable[[], bool]:
+    return lambda: counts[reason] > 0
