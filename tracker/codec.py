@@ -3,7 +3,7 @@
 import json
 import math
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -29,8 +29,10 @@ MAX_FIXES = 10_000
 
 _TYPES = {member.__struct_config__.tag for member in AnyClientMessage.__args__}
 _COLUMNS = Columns.__struct_fields__
+_EITHER = "location_batch: give either fixes or columns."
+_UNEQUAL = "location_batch: all columns must have the same length."
 _MILLISECONDS_FROM = 1e11
-"""A number further from zero than this is in milliseconds: as seconds it would lie beyond the year 5000."""
+"""A larger timestamp is in milliseconds: as seconds it would lie beyond the year 5000."""
 _INTEGER = 1.5 * 2.0**52
 """A float this large has no fraction: adding and subtracting it rounds to an integer, faster than round() does."""
 
@@ -134,7 +136,7 @@ def _report_of_batch(batch: LocationBatch, received_at: float) -> Report:
         return _report_of_fixes(batch.seq, batch.fixes, received_at)
     if batch.columns is not None and batch.fixes is None:
         return _report_of_columns(batch.seq, batch.columns, received_at)
-    raise InvalidMessage("location_batch: give either fixes or columns.")
+    raise InvalidMessage(_EITHER)
 
 
 def _report_of_fixes(seq: int | None, fixes: Sequence[Fix | LocationUpdate], received_at: float) -> Report:
@@ -152,7 +154,9 @@ def _report_of_fixes(seq: int | None, fixes: Sequence[Fix | LocationUpdate], rec
 def _report_of_columns(seq: int | None, columns: Columns, received_at: float) -> Report:
     n = len(columns.latitude)
     _check_size(columns.latitude)
-    _check_lengths(getattr(columns, name) for name in _COLUMNS)
+    for column in (columns.longitude, columns.timestamp, columns.speed, columns.heading, columns.accuracy):
+        if column is not None and len(column) != n:
+            raise InvalidMessage(_UNEQUAL, field="columns")
     absent = [None] * n
     return Report(
         seq,
@@ -170,18 +174,15 @@ def _check_size(fixes: Sequence[Any]) -> None:
         raise MessageTooLarge(f"A location_batch holds at most {MAX_FIXES} fixes; send smaller batches.")
 
 
-def _check_lengths(columns: Iterable[list[Any] | None]) -> None:
-    if len({len(column) for column in columns if column is not None}) > 1:
-        raise InvalidMessage("location_batch: all columns must have the same length.", field="columns")
-
-
-def _times(stamps: Sequence[Timestamp], received_at: float) -> list[float]:
+def _times(stamps: Sequence[Any], received_at: float) -> list[float]:
     try:
-        return [
-            ((stamp.timestamp() * 1000.0 + _INTEGER) - _INTEGER) / 1000.0  # type: ignore[union-attr]
-            for stamp in stamps
-        ]
-    except AttributeError:  # not all of them are texts
+        if stamps and type(stamps[0]) is float:
+            return [
+                ((stamp if stamp > _MILLISECONDS_FROM else stamp * 1000.0) + _INTEGER - _INTEGER) / 1000.0
+                for stamp in stamps
+            ]
+        return [(stamp.timestamp() * 1000.0 + _INTEGER - _INTEGER) / 1000.0 for stamp in stamps]
+    except (AttributeError, TypeError):  # a mixture of texts, numbers and nothing
         return [_time(stamp, received_at) for stamp in stamps]
 
 
@@ -192,8 +193,8 @@ def _time(stamp: Timestamp, received_at: float) -> float:
 
 
 def _seconds(number: float) -> float:
-    milliseconds = number if abs(number) > _MILLISECONDS_FROM else number * 1000.0
-    return ((milliseconds + _INTEGER) - _INTEGER) / 1000.0
+    milliseconds = number if number > _MILLISECONDS_FROM else number * 1000.0
+    return (milliseconds + _INTEGER - _INTEGER) / 1000.0
 
 
 def _known(values: Sequence[float | None]) -> list[float]:
@@ -259,7 +260,7 @@ def _items(loose: dict[str, Any], kind: str) -> list[Any]:
         return [loose]
     fixes, columns = loose.get("fixes"), loose.get("columns")
     if (fixes is None) == (columns is None):
-        raise InvalidMessage("location_batch: give either fixes or columns.")
+        raise InvalidMessage(_EITHER)
     if fixes is None:
         return _rows(columns)
     if not isinstance(fixes, list):
@@ -274,8 +275,10 @@ def _rows(columns: Any) -> list[dict[str, Any]]:
     for name in ("latitude", "longitude", *given):
         if not isinstance(given.get(name), list):
             raise InvalidMessage(f"location_batch: columns.{name} must be a list.", field=f"columns.{name}")
-    _check_lengths(given.values())
-    return [dict(zip(given, row, strict=True)) for row in zip(*given.values(), strict=True)]
+    try:
+        return [dict(zip(given, row, strict=True)) for row in zip(*given.values(), strict=True)]
+    except ValueError:
+        raise InvalidMessage(_UNEQUAL, field="columns") from None
 
 
 def _report_of_items(seq: int | None, items: list[Any], received_at: float) -> Report:
