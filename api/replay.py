@@ -1,0 +1,166 @@
+"""`tracker replay`: a recorded file through the very same engine, offline; the same file gives the same answer."""
+
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+import msgspec
+import numpy as np
+
+from api.files import Fixes
+from tracker.engine import Engine
+from tracker.errors import Flag, InvalidInput
+from tracker.records import Delivery, Event, FixBatch, Flags, Floats, Geofence, Ints, Order, Transition, Updates
+from tracker.settings import EngineSettings
+
+BATCH = 4096
+"""Fixes of a file without `received_at` go through the engine so many at a time."""
+
+
+def replay(
+    fixes: Fixes,
+    out: Path,
+    *,
+    settings: EngineSettings,
+    geofences: Iterable[Geofence] = (),
+    orders: Iterable[Order] = (),
+    progress: Callable[[int], object] = lambda done: None,
+) -> dict[str, Any]:
+    """Write positions.csv, events.ndjson and summary.json into `out`, and return the summary. Raises InvalidInput.
+
+    `progress` is called with the number of fixes done since the last call.
+    """
+    engine = Engine(settings)
+    for geofence in geofences:
+        engine.set_geofence(geofence)
+    for order in orders:
+        engine.set_order(order)
+    flag = np.zeros(len(fixes), np.uint8)
+    estimate = np.full((5, len(fixes)), np.nan)
+    kinds: Counter[str] = Counter()
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        started = time.perf_counter()
+        with (out / "events.ndjson").open("wb") as file:
+            for index, updates in _run(engine, fixes):
+                flag[index] = updates.flag
+                estimate[:, index] = updates.latitude, updates.longitude, updates.speed, updates.course, updates.sigma
+                file.writelines(_line(event) for event in updates.events)
+                kinds.update(event.kind for event in updates.events if isinstance(event, Transition | Delivery))
+                progress(len(index))
+        seconds = time.perf_counter() - started
+        with (out / "positions.csv").open("w", encoding="utf-8", newline="\n") as text:
+            _write_positions(text, fixes, flag, estimate)
+        summary = _summary(fixes, flag, kinds, seconds)
+        (out / "summary.json").write_bytes(msgspec.json.format(msgspec.json.encode(summary)) + b"\n")
+    except OSError as error:
+        raise InvalidInput(f"{error.filename}: cannot be written: {error.strerror}") from None
+    return summary
+
+
+def _run(engine: Engine, fixes: Fixes) -> Iterator[tuple[Ints, Updates]]:
+    """The fixes of each batch and what the engine, and a store, made of them."""
+    rows = {driver_id: engine.driver_row(driver_id) for driver_id in dict.fromkeys(fixes.driver_id)}
+    driver = np.fromiter((rows[driver_id] for driver_id in fixes.driver_id), np.int64, len(fixes))
+    stored: dict[int, set[float]] = defaultdict(set)
+    for index in _batches(fixes):
+        batch = FixBatch(
+            driver=driver[index],
+            fix_time=fixes.fix_time[index],
+            latitude=fixes.latitude[index],
+            longitude=fixes.longitude[index],
+            speed=fixes.speed[index],
+            course=fixes.course[index],
+            accuracy=fixes.accuracy[index],
+            received_at=(fixes.fix_time if fixes.received_at is None else fixes.received_at)[index],
+        )
+        updates = engine.ingest(batch)
+        _mark_stored(batch, updates, stored)
+        yield index, updates
+
+
+def _batches(fixes: Fixes) -> list[Ints]:
+    """Indices of the fixes in the order they arrived and as they came together; without `received_at`, by fix_time."""
+    if fixes.received_at is None:
+        order = np.argsort(fixes.fix_time, kind="stable")
+        return np.split(order, np.arange(BATCH, len(order), BATCH)) if len(order) else []
+    order = np.argsort(fixes.received_at, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(fixes.received_at[order])) + 1) if len(order) else []
+
+
+def _mark_stored(batch: FixBatch, updates: Updates, stored: dict[int, set[float]]) -> None:
+    """Do what a store does: a late fix or an outlier that is already there is a duplicate."""
+    for i in np.flatnonzero(updates.flag == Flag.ACCEPTED).tolist():
+        stored[int(batch.driver[i])].add(float(batch.fix_time[i]))
+    for i in updates.aside_index.tolist():
+        times, fix_time = stored[int(batch.driver[i])], float(batch.fix_time[i])
+        if fix_time in times:
+            updates.flag[i] = Flag.DUPLICATE
+        times.add(fix_time)
+
+
+def _line(event: Event) -> bytes:
+    """An event as one line of JSON."""
+    fields = msgspec.to_builtins(event)
+    if isinstance(event, Transition):
+        kind, subject = "geofence.event", {"geofence_id": event.geofence_id}
+        rest: dict[str, Any] = {}
+    else:
+        assert isinstance(event, Delivery)
+        kind, subject = "delivery.update", {"order_id": event.order_id}
+        rest = {name: fields[name] for name in ("eta", "eta_low", "eta_high") if fields[name] is not None}
+    body = {
+        "event_id": event.event_id,
+        "type": kind,
+        "kind": fields["kind"],
+        "driver_id": event.driver_id,
+        **subject,
+        "occurred_at": round(event.occurred_at, 3),
+        "detected_at": round(event.detected_at, 3),
+        "confidence": event.confidence,
+        "late": event.late,
+        **rest,
+        "evidence": fields["evidence"],
+    }
+    return msgspec.json.encode(body) + b"\n"
+
+
+def _write_positions(file: TextIO, fixes: Fixes, flag: Flags, estimate: Floats) -> None:
+    texts = {int(value): _flag_text(Flag(int(value))) for value in np.unique(flag)}
+    columns = (column.tolist() for column in (fixes.fix_time, *estimate, flag))
+    file.write("driver_id,timestamp,latitude,longitude,speed,heading,sigma,flag\n")
+    file.writelines(
+        f"{_quoted(driver)},{t:.3f},{_text(lat, 8)},{_text(lon, 8)},{_text(speed, 3)},{_text(course, 2)},"
+        f"{_text(sigma, 3)},{texts[fate]}\n"
+        for driver, t, lat, lon, speed, course, sigma, fate in zip(fixes.driver_id, *columns, strict=True)
+    )
+
+
+def _text(value: float, digits: int) -> str:
+    return "" if value != value else f"{value:.{digits}f}"
+
+
+def _quoted(text: str) -> str:
+    """A cell of a CSV file (RFC 4180)."""
+    return '"' + text.replace('"', '""') + '"' if any(c in text for c in ',"\r\n') else text
+
+
+def _flag_text(flag: Flag) -> str:
+    if flag == Flag.ACCEPTED:
+        return ""
+    return f"rejected:{flag.code}" if flag >= Flag.REJECTED else flag.code
+
+
+def _summary(fixes: Fixes, flag: Flags, kinds: Counter[str], seconds: float) -> dict[str, Any]:
+    values, counts = np.unique(flag, return_counts=True)
+    fates = {_flag_text(Flag(int(v))) or "accepted": int(n) for v, n in zip(values, counts, strict=True)}
+    return {
+        "fixes": len(fixes),
+        "drivers": len(set(fixes.driver_id)),
+        "flags": fates,
+        "events": dict(sorted(kinds.items())),
+        "seconds": round(seconds, 3),
+        "fixes_per_second": round(len(fixes) / seconds) if seconds > 0 else 0,
+    }
