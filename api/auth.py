@@ -62,7 +62,7 @@ class Authenticator:
         self._keys: dict[str | None, Any] = {}
         """By `kid`; empty where there is but one key."""
         if self._algorithm == "HS256":
-            self._key = _checked_secret(config.jwt_secret or _read(config.jwt_secret_file, "jwt_secret").strip())
+            self._key = secret_of(config)
         elif config.jwt_jwks_file:
             self._keys = _key_set(config.jwt_jwks_file, self._algorithm)
         else:
@@ -75,9 +75,9 @@ class Authenticator:
         if not token.isascii():
             raise NotAuthenticated("This is not a JWT.")
         payload = self._payload(token)
-        if not payload.exp <= _LATEST_EXPIRY:
+        if payload.exp > _LATEST_EXPIRY:
             raise NotAuthenticated("The token's exp must be in Unix seconds.")
-        if not now < payload.exp + self._leeway:
+        if not now < payload.exp + self._leeway:  # NaN has expired, too
             raise TokenExpired
         if not payload.nbf <= now + self._leeway:
             raise NotAuthenticated("The token is not valid yet (nbf).")
@@ -131,6 +131,11 @@ def find_token(headers: Mapping[str, str], query: str) -> str | None:
         if name == "bearer" and token:
             return token
     return None
+
+
+def secret_of(config: Config) -> str:
+    """The secret of HS256 tokens. Raises ConfigurationError where it is missing or weak."""
+    return _checked_secret(config.jwt_secret or _read(config.jwt_secret_file, "jwt_secret_file").strip())
 
 
 def sign(secret: str, *, sub: str, role: Role, ttl_s: float, now: float, **claims: Any) -> str:

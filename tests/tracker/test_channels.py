@@ -97,10 +97,18 @@ def test_nobody_is_the_driver_of_an_order_without_one(role):
             topic(nobody, name, order(driver_id=None))
 
 
-def test_a_driver_does_not_act_as_the_customer_he_also_is():
-    both = Viewer("U", "driver", driver_id="D2", customer_id="C1")
+@pytest.mark.parametrize(
+    ("role", "name", "given"),
+    [
+        ("driver", "order:X", order(customer_id="C1", driver_id="D2")),
+        ("customer", "order:X", order(customer_id="C2", driver_id="D1")),
+        ("customer", "driver:D1", None),
+    ],
+)
+def test_who_is_driver_and_customer_acts_only_as_the_role_says(role, name, given):
+    both = Viewer("U", role, driver_id="D1", customer_id="C1")
     with pytest.raises(NotAllowed):
-        topic(both, "order:X", order())
+        topic(both, name, given)
 
 
 @pytest.mark.parametrize("viewer", EVERYONE)

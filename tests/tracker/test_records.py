@@ -4,7 +4,19 @@ import msgspec
 import numpy as np
 import pytest
 
-from tracker.records import ENDED, Delivery, Destination, Event, FixBatch, Geofence, Order, Route, Track, Transition
+from tracker.records import (
+    ENDED,
+    Delivery,
+    Destination,
+    Event,
+    FixBatch,
+    Geofence,
+    Order,
+    Route,
+    Track,
+    Transition,
+    event_id,
+)
 
 
 def order(**fields) -> Order:
@@ -52,3 +64,8 @@ def test_what_is_stored_comes_back_equal(document):
 def test_an_event_is_certain_and_in_time_unless_it_says_otherwise():
     event = Event(event_id="e", driver_id="D", occurred_at=1.0, detected_at=1.0)
     assert (event.confidence, event.late, event.evidence) == (1.0, False, {})
+
+
+def test_an_event_id_follows_from_what_happened():
+    assert event_id("enter", "D", "G", 1500) == event_id("enter", "D", "G", "1500")
+    assert len({event_id("enter", "D1", "G"), event_id("enter", "D", "1G"), event_id("exit", "D1", "G")}) == 3
