@@ -24,7 +24,9 @@ class Path:
         legs = distance(latitude[:-1], longitude[:-1], latitude[1:], longitude[1:])
         return cls(latitude, longitude, np.concatenate([[0.0], np.cumsum(legs)]))
 
-    def locate(self, latitude: float, longitude: float, since: float = 0.0, until: float = np.inf) -> tuple[float, float]:
+    def locate(
+        self, latitude: float, longitude: float, since: float = 0.0, until: float = np.inf
+    ) -> tuple[float, float]:
         """Nearest point of the path between `since` and `until` metres along: (distance along, distance off), m.
 
         A forward window keeps a position on the right pass of a path that crosses itself. NaN where the window is empty.

@@ -10,6 +10,7 @@ from statistics import NormalDist
 import msgspec
 import numpy as np
 
+from tracker.drivers import DriverTable
 from tracker.orders import OrderTable, Stage
 from tracker.records import Bools, Delivery, DeliveryStatus, Floats, Ints, Legs, Order, event_id
 from tracker.settings import EngineSettings
@@ -41,23 +42,27 @@ class Found:
     orders: dict[str, Order] = field(default_factory=dict)
 
 
-def advance(table: OrderTable, legs: Legs, speed: Floats, ids: list[str], settings: EngineSettings) -> Found:
-    """Move deliveries on by these legs; `speed` (k,) at each leg's end, m/s. Changes the table."""
-    found = Found()
+def advance(
+    table: OrderTable, legs: Legs, speed: Floats, drivers: DriverTable, settings: EngineSettings, found: Found
+) -> None:
+    """Move deliveries on by these legs, and add to what is found; `speed` (k,) at each leg's end, m/s."""
     visits = _visits(table, legs)
     if not len(visits.leg):
-        return found
+        return
     starts = np.flatnonzero(np.diff(visits.slot, prepend=-1))
     ends = np.append(starts[1:], len(visits.slot))
-    for i in np.flatnonzero(np.logical_or.reduceat(_of_note(table, visits, legs.t1[visits.leg], settings), starts)):
+    noted = np.flatnonzero(np.logical_or.reduceat(_of_note(table, visits, legs.t1[visits.leg], settings), starts))
+    in_turn = np.argsort(
+        table.turn[visits.slot[starts[noted]]], kind="stable"
+    )  # the next one may only be next after it
+    for i in noted[in_turn]:
         part = slice(starts[i], ends[i])
         one = _Visits(*(getattr(visits, name)[part] for name in _Visits.__slots__))
-        _advance_order(table, one, legs, speed[one.leg], ids, settings, found)
+        _advance_order(table, one, legs, speed[one.leg], drivers, settings, found)
     last = ends - 1
     table.distance[visits.slot[last]] = visits.distance[last]
     out = np.isfinite(visits.crossed_out)
     table.left_at[visits.slot[out]] = visits.crossed_out[out]
-    return found
 
 
 def _visits(table: OrderTable, legs: Legs) -> _Visits:
@@ -70,9 +75,7 @@ def _visits(table: OrderTable, legs: Legs) -> _Visits:
     length = legs.length[leg]
     near = np.flatnonzero(np.abs(distance) <= length)  # a leg that ends further off cannot have touched the edge
     if len(near):
-        cuts = table.areas.cut(
-            legs.latitude0, legs.longitude0, legs.latitude1, legs.longitude1, leg[near], slot[near]
-        )
+        cuts = table.areas.cut(legs.latitude0, legs.longitude0, legs.latitude1, legs.longitude1, leg[near], slot[near])
         pair = near[cuts.pair]
         when = legs.t0[leg[pair]] + cuts.fraction * (legs.t1 - legs.t0)[leg[pair]]
         crossed_in[pair[cuts.inward]] = when[cuts.inward]  # sorted by fraction: the last one stays
@@ -89,21 +92,27 @@ def _of_note(table: OrderTable, v: _Visits, t1: Floats, settings: EngineSettings
     """Which of them can move a delivery on; all others cost no Python."""
     stage = table.stage[v.slot]
     inside = (v.distance <= 0.0) | np.isfinite(v.crossed_in)
-    near = table.is_next[v.slot] & _is_close(table, v, t1, settings)
     gone = v.distance > settings.departed_margin_m
-    approaching = (stage < Stage.APPROACHING) & near
+    approaching = (stage < Stage.APPROACHING) & _is_close(table, v, t1, settings)
     arriving = (stage < Stage.ARRIVED) & (inside | np.isfinite(table.entered_at[v.slot]))
     departing = (stage == Stage.ARRIVED) & gone
     return np.asarray(approaching | arriving | departing)
 
 
 def _advance_order(
-    table: OrderTable, v: _Visits, legs: Legs, speed: Floats, ids: list[str], settings: EngineSettings, found: Found
+    table: OrderTable,
+    v: _Visits,
+    legs: Legs,
+    speed: Floats,
+    drivers: DriverTable,
+    settings: EngineSettings,
+    found: Found,
 ) -> None:
     slot = int(v.slot[0])
     t1, sigma = legs.t1[v.leg], legs.sigma1[v.leg]
-    recorder = _Recorder(table, slot, ids[int(legs.driver[v.leg[0]])], float(t1[-1]), settings, found)
-    close = np.flatnonzero(_is_close(table, v, t1, settings))
+    driver = int(table.driver[slot])
+    recorder = _Recorder(table, slot, drivers.ids[driver], float(drivers.newest[driver]), settings, found)
+    close = np.flatnonzero(_is_close(table, v, t1, settings) & (t1 >= table.next_since[slot]))
     if table.stage[slot] < Stage.APPROACHING and table.is_next[slot] and len(close):
         i = int(close[0])
         recorder.record("approaching", t1[i], t1[i], 1.0, {"distance": _round(v.distance[i])})
@@ -128,8 +137,9 @@ def _advance_order(
         i = int(out[0])
         crossed = v.crossed_out[after : i + 1]
         crossed = crossed[np.isfinite(crossed)]
-        earlier = float(np.fmax(table.left_at[slot], -np.inf))
-        left_at = float(crossed[-1]) if len(crossed) else max(earlier, float(t1[max(i - 1, 0)]))
+        left_at = float(crossed[-1]) if len(crossed) else float(table.left_at[slot])
+        if np.isnan(left_at):  # he was never seen to cross: the destination moved, or the server started anew
+            left_at = float(t1[i])
         recorder.record("departed", left_at, t1[i], 1.0, {"distance": _round(v.distance[i])})
         table.entered_at[slot] = np.nan
 
@@ -138,8 +148,7 @@ def _find_arrival(
     table: OrderTable, slot: int, v: _Visits, t1: Floats, speed: Floats, settings: EngineSettings
 ) -> tuple[int, float, int] | None:
     """The first visit that is an arrival: its index, when the destination was entered, fixes inside by then."""
-    entered_at = float(table.entered_at[slot])
-    fixes = 0
+    entered_at, fixes = float(table.entered_at[slot]), int(table.fixes[slot])
     for i in range(len(t1)):
         if np.isfinite(v.crossed_in[i]):
             entered_at, fixes = float(v.crossed_in[i]), 0
@@ -151,11 +160,11 @@ def _find_arrival(
         fixes += int(inside)
         until = float(t1[i]) if inside else float(v.crossed_out[i])
         if (inside and speed[i] < settings.arrival_speed_mps) or until - entered_at >= settings.arrival_dwell_s:
-            table.entered_at[slot] = entered_at
+            table.entered_at[slot], table.fixes[slot] = entered_at, fixes
             return i, entered_at, fixes
         if not inside:
-            entered_at = float("nan")
-    table.entered_at[slot] = entered_at
+            entered_at, fixes = float("nan"), 0
+    table.entered_at[slot], table.fixes[slot] = entered_at, fixes
     return None
 
 
@@ -171,13 +180,18 @@ class _Recorder:
     found: Found
 
     def record(
-        self, kind: DeliveryStatus, occurred_at: float, detected_at: float, confidence: float, evidence: dict[str, float]
+        self,
+        kind: DeliveryStatus,
+        occurred_at: float,
+        detected_at: float,
+        confidence: float,
+        evidence: dict[str, float],
     ) -> None:
         order = self.table.by_id[self.table.ids[self.slot]]
         attribute, stage = _MILESTONE[kind]
         order = msgspec.structs.replace(order, status=kind, **{attribute: float(occurred_at)})
         self.found.orders[order.order_id] = order
-        self.table.put(order, int(self.table.driver[self.slot]))
+        self.table.put(order, int(self.table.driver[self.slot]), now=float(detected_at))
         self.found.events.append(
             Delivery(
                 event_id=event_id(kind, self.driver_id, order.order_id, round(detected_at * 1000)),

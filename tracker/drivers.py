@@ -35,8 +35,10 @@ class DriverTable:
         """fix_time of the newest fix that went through the filter, believed or not; -inf before the first."""
         self.measured = np.full((_FIRST_CAPACITY, 5), np.nan)
         """The newest believed fix as measured: latitude, longitude, speed, course, accuracy."""
-        self.eta_due = np.full(_FIRST_CAPACITY, -np.inf)
-        """fix_time from which the arrival times are predicted again."""
+        self.eta_asked: set[int] = set()
+        """Drivers whose arrivals are to be predicted again at once."""
+        self.since = np.zeros((2, _FIRST_CAPACITY))
+        """Seconds and metres since the last prediction."""
         self.pace = np.full(_FIRST_CAPACITY, np.nan)
         """Learned speed while moving, m/s."""
 
@@ -62,7 +64,7 @@ class DriverTable:
         self.filter = self.filter.grown(extra)
         self.newest = np.concatenate([self.newest, np.full(extra, -np.inf)])
         self.measured = np.concatenate([self.measured, np.full((extra, 5), np.nan)])
-        self.eta_due = np.concatenate([self.eta_due, np.full(extra, -np.inf)])
+        self.since = np.concatenate([self.since, np.zeros((2, extra))], axis=1)
         self.pace = np.concatenate([self.pace, np.full(extra, np.nan)])
 
     def latest(self, rows: Iterable[int] | Ints) -> list[Latest]:

@@ -5,13 +5,12 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from geo import kalman
-from geo.eta import learn_pace
 from tracker import deliveries, gate, tracks
 from tracker.drivers import DriverTable, Latest
 from tracker.errors import Flag
 from tracker.eta import Prediction, Predictions
 from tracker.orders import OrderTable, Stage
-from tracker.records import Event, FixBatch, Flags, Floats, Geofence, Ints, Legs, Order, Route, Track, Updates
+from tracker.records import Event, FixBatch, Flags, Floats, Geofence, Ints, Order, Route, Track, Updates
 from tracker.settings import EngineSettings
 from tracker.transitions import Fences
 
@@ -49,18 +48,27 @@ class Engine:
         track = tracks.runs(batch, index, prior[0, believed], drivers)
         aside, aside_index = tracks.runs_aside(batch, np.concatenate([late, live[~believed]]), flag, drivers.ids)
         drivers.newest[batch.driver[live]] = batch.fix_time[live]  # in time order: the newest of each driver stays
-        self._remember(batch, index, legs)
+        self._remember(batch, index)
 
         events: list[Event] = [*self._fences.advance(legs, drivers.ids)]
-        found = deliveries.advance(self._orders, legs, estimate[2, index], drivers.ids, self._settings)
+        found = deliveries.Found()
+        for part, due in self._predictions.parts(legs):
+            speed = estimate[2, index[part]]
+            deliveries.advance(self._orders, legs.take(part), speed, drivers, self._settings, found)
+            found.events += self._predictions.advance(legs.take(part), np.searchsorted(part, due))
         events += found.events
-        events += self._predictions.advance(legs)
         events.sort(key=lambda event: event.occurred_at)
         return Updates(flag, *estimate, track, aside, aside_index, events, list(found.orders.values()))
 
     def _filter(self, batch: FixBatch, live: Ints, flag: Flags) -> Floats:
         """Estimates (5, n) in the rows of `kalman.ESTIMATE`; outliers become so in `flag`. Others stay as measured."""
-        measured = (batch.latitude, batch.longitude, batch.speed, batch.course, batch.accuracy / kalman.ACCURACY_PER_SIGMA)
+        measured = (
+            batch.latitude,
+            batch.longitude,
+            batch.speed,
+            batch.course,
+            batch.accuracy / kalman.ACCURACY_PER_SIGMA,
+        )
         estimate = np.where(flag < Flag.DUPLICATE, np.stack(measured), np.nan)
         for part in gate.rounds(batch.driver[live]):
             i = live[part]
@@ -78,17 +86,10 @@ class Engine:
             flag[i[outlier]] = Flag.OUTLIER
         return estimate
 
-    def _remember(self, batch: FixBatch, index: Ints, legs: Legs) -> None:
-        drivers = self._drivers
-        row = batch.driver[index]
+    def _remember(self, batch: FixBatch, index: Ints) -> None:
         columns = (batch.latitude, batch.longitude, batch.speed, batch.course, batch.accuracy)
-        drivers.measured[row] = np.stack([column[index] for column in columns], axis=1)
-        starts = gate.run_starts(row)
-        if len(starts):
-            seconds = np.add.reduceat(legs.t1 - legs.t0, starts)
-            metres = np.add.reduceat(legs.length, starts)
-            speed = metres / np.where(seconds > 0, seconds, np.nan)
-            drivers.pace[row[starts]] = learn_pace(drivers.pace[row[starts]], speed, seconds)
+        measured = np.stack([column[index] for column in columns], axis=1)
+        self._drivers.measured[batch.driver[index]] = measured  # in time order: the newest of each driver stays
 
     # What is expected of drivers
 
@@ -101,10 +102,15 @@ class Engine:
         """Add or replace an order; one that has ended is forgotten. Raises InvalidInput."""
         before = self._orders.by_id.get(order.order_id)
         self._orders.put(order, None if order.driver_id is None else self.driver_row(order.driver_id))
-        if order.ended or before is None or before.destination != order.destination or before.driver_id != order.driver_id:
+        if (
+            order.ended
+            or before is None
+            or before.destination != order.destination
+            or before.driver_id != order.driver_id
+        ):
             self._predictions.forget(order.order_id)
         if order.driver_id is not None:
-            self._drivers.eta_due[self.driver_row(order.driver_id)] = -np.inf
+            self._drivers.eta_asked.add(self.driver_row(order.driver_id))
 
     def remove_order(self, order_id: str) -> None:
         """Forget an order."""
@@ -185,11 +191,9 @@ class Engine:
         batch = tracks.batch_of(tails, self.driver_row)
         flag = np.zeros(len(batch), np.uint8)
         live = gate.in_order(batch, flag, Flag.ACCEPTED)
-        prior = self._drivers.filter.array[:3, batch.driver[live]]
-        estimate = self._filter(batch, live, flag)
-        believed = flag[live] == Flag.ACCEPTED
+        self._filter(batch, live, flag)
         self._drivers.newest[batch.driver[live]] = batch.fix_time[live]
-        self._remember(batch, live[believed], tracks.legs(batch, live[believed], estimate, prior[:, believed]))
+        self._remember(batch, live[flag[live] == Flag.ACCEPTED])
         for geofence in geofences:
             self.set_geofence(geofence)
         for driver_id, geofence_id, entered_at in inside:

@@ -8,8 +8,9 @@ from geo import eta
 from geo.earth import distance
 from geo.routes import Path
 from tracker.drivers import DriverTable
+from tracker.gate import run_starts
 from tracker.orders import OrderTable, Stage
-from tracker.records import Delivery, Floats, Legs, Order, Route, event_id
+from tracker.records import Delivery, Floats, Ints, Legs, Order, Route, event_id
 from tracker.settings import EngineSettings
 from tracker.shapes import centre
 
@@ -53,22 +54,48 @@ class Predictions:
         """Reckon along this route's path from now on."""
         self._along.pop(driver, None)
         self._paths.pop(driver, None)
-        self._drivers.eta_due[driver] = -np.inf
+        self._drivers.eta_asked.add(driver)
         if route is not None and route.path:
             longitude, latitude = np.asarray(route.path, float).T[:2]
             self._paths[driver] = route, Path.of(latitude, longitude)
 
-    def advance(self, legs: Legs) -> list[Delivery]:
-        """Predict again for the drivers of these legs that are due; return the changes that matter to a person."""
-        last = np.flatnonzero(np.diff(legs.driver, append=-1))
-        due = last[legs.t1[last] >= self._drivers.eta_due[legs.driver[last]]]
+    def parts(self, legs: Legs) -> list[tuple[Ints, Ints]]:
+        """Split legs where a prediction is due, so that any batching predicts from the same fixes.
+
+        Returns (legs, those of them that are due) in turn, as indices; a due leg is its driver's last of the part.
+        """
+        asked, self._drivers.eta_asked = self._drivers.eta_asked, set()
+        interval = self._settings.eta_interval_s
+        due = (legs.t1 // interval != legs.t0 // interval) | (legs.t0 == legs.t1)
+        starts = run_starts(legs.driver)
+        due[starts] |= np.isin(legs.driver[starts], list(asked))
+        self._drivers.eta_asked |= asked.difference(legs.driver[starts].tolist())
+        before = np.cumsum(due) - due
+        turn = before - np.repeat(before[starts], np.diff(starts, append=len(due)))
+        return [
+            (part, part[due[part]]) for part in (np.flatnonzero(turn == i) for i in range(turn.max(initial=-1) + 1))
+        ]
+
+    def advance(self, legs: Legs, due: Ints) -> list[Delivery]:
+        """Learn from these legs and predict again at those that are due; return the changes that matter to a person."""
+        drivers = self._drivers
+        starts = run_starts(legs.driver)
+        if len(starts):
+            row = legs.driver[starts]
+            drivers.since[0, row] += np.add.reduceat(legs.t1 - legs.t0, starts)
+            drivers.since[1, row] += np.add.reduceat(legs.length, starts)
+        row = legs.driver[due]
+        seconds, metres = drivers.since[:, row]
+        speed = metres / np.where(seconds > 0, seconds, np.nan)
+        drivers.pace[row] = eta.learn_pace(drivers.pace[row], speed, seconds)
+        drivers.since[:, row] = 0.0
         events: list[Delivery] = []
         for i in due.tolist():
-            driver, now = int(legs.driver[i]), float(legs.t1[i])
-            self._drivers.eta_due[driver] = now + self._settings.eta_interval_s
+            driver = int(legs.driver[i])
             ahead = [o for o in self._orders.of_driver(driver) if self._stage(o) < Stage.ARRIVED]
             if ahead:
-                events += self._predict(driver, now, float(legs.latitude1[i]), float(legs.longitude1[i]), ahead)
+                where = float(legs.latitude1[i]), float(legs.longitude1[i])
+                events += self._predict(driver, float(legs.t1[i]), *where, ahead)
         return events
 
     def _stage(self, order_id: str) -> int:

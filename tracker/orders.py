@@ -10,6 +10,7 @@ from tracker.settings import EngineSettings
 from tracker.shapes import destination_shape
 
 _FIRST_CAPACITY = 64
+_COLUMNS = "driver stage entered_at left_at eta distance fixes is_next next_since turn".split()
 
 
 class Stage(IntEnum):
@@ -49,7 +50,13 @@ class OrderTable:
         """Predicted arrival, the middle of the interval."""
         self.distance: Floats = np.full(_FIRST_CAPACITY, np.nan)
         """From the driver to the destination's edge, m, negative inside."""
+        self.fixes: Ints = np.zeros(_FIRST_CAPACITY, np.int64)
+        """How many there were inside the destination in this visit."""
         self.is_next = np.zeros(_FIRST_CAPACITY, np.bool_)
+        self.next_since: Floats = np.full(_FIRST_CAPACITY, np.inf)
+        """From which fix_time on it was next; inf while it is not."""
+        self.turn: Ints = np.zeros(_FIRST_CAPACITY, np.int64)
+        """Its place among its driver's orders."""
         self._slot: dict[str, int] = {}
         self._free: list[int] = []
         self.routes: dict[int, Route] = {}
@@ -57,8 +64,11 @@ class OrderTable:
         self._of_driver: dict[int, list[str]] = {}
         self._sorted: tuple[Ints, Ints] | None = None
 
-    def put(self, order: Order, driver: int | None) -> None:
-        """Add or replace an order; one without a driver waits, one that ended is forgotten. Raises InvalidInput."""
+    def put(self, order: Order, driver: int | None, now: float = -np.inf) -> None:
+        """Add or replace an order; one without a driver waits, one that ended is forgotten. Raises InvalidInput.
+
+        `now` is the fix_time from which an order that becomes next by this is so.
+        """
         shape = destination_shape(order.destination, self._settings.arrival_radius_m)
         before = self.by_id.get(order.order_id)
         slot = self._slot.get(order.order_id)
@@ -77,7 +87,7 @@ class OrderTable:
             self.areas.put(slot, shape)
             self._clear(slot)
         self.stage[slot] = stage_of(order)
-        self._rank(driver)
+        self._rank(driver, now)
 
     def remove(self, order_id: str) -> None:
         """Forget an order, if it is there."""
@@ -133,6 +143,7 @@ class OrderTable:
             if slot == len(self.driver):
                 self._grow()
         self.driver[slot] = driver
+        self.is_next[slot] = False
         self._clear(slot)
         self._slot[order_id] = slot
         self._of_driver.setdefault(driver, []).append(order_id)
@@ -142,18 +153,14 @@ class OrderTable:
     def _clear(self, slot: int) -> None:
         for column in (self.entered_at, self.left_at, self.eta, self.distance):
             column[slot] = np.nan
+        self.fixes[slot] = 0
 
     def _grow(self) -> None:
-        extra = len(self.driver)
-        self.driver = np.concatenate([self.driver, np.full(extra, -1)])
-        self.stage = np.concatenate([self.stage, np.zeros(extra, np.int8)])
-        self.entered_at = np.concatenate([self.entered_at, np.full(extra, np.nan)])
-        self.left_at = np.concatenate([self.left_at, np.full(extra, np.nan)])
-        self.eta = np.concatenate([self.eta, np.full(extra, np.nan)])
-        self.distance = np.concatenate([self.distance, np.full(extra, np.nan)])
-        self.is_next = np.concatenate([self.is_next, np.zeros(extra, np.bool_)])
+        for name in _COLUMNS:
+            column = getattr(self, name)
+            setattr(self, name, np.concatenate([column, np.empty_like(column)]))
 
-    def _rank(self, driver: int) -> None:
+    def _rank(self, driver: int, now: float = -np.inf) -> None:
         """Sort a driver's orders as he will deliver them; the first not departed from is next."""
         route = self.routes.get(driver)
         place = {order_id: i for i, order_id in enumerate(route.stops)} if route else {}
@@ -167,4 +174,10 @@ class OrderTable:
         mine.sort(key=key)
         for i, order_id in enumerate(mine):
             slot = self._slot[order_id]
+            was_next = self.is_next[slot]
+            self.turn[slot] = i
             self.is_next[slot] = i == 0 and self.stage[slot] < Stage.DEPARTED
+            if not self.is_next[slot]:
+                self.next_since[slot] = np.inf
+            elif not was_next:
+                self.next_since[slot] = now

@@ -6,6 +6,7 @@ NaN is "not known".
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import Any, Literal
 
 import msgspec
@@ -75,6 +76,33 @@ class Track:
             np.zeros(1, np.int64),
             *([none] * 6),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Legs:
+    """From each believed position of a driver to his next, in columns (k,), by driver, then time.
+
+    The leg of a driver's very first position is a point: t0 = t1.
+    """
+
+    driver: Ints
+    t0: Floats
+    latitude0: Floats
+    longitude0: Floats
+    t1: Floats
+    latitude1: Floats
+    longitude1: Floats
+    sigma1: Floats  # m
+    length: Floats  # m
+
+    def take(self, index: Ints) -> "Legs":
+        """Some of them."""
+        return Legs(*(getattr(self, name)[index] for name in Legs.__slots__))
+
+
+def event_id(*parts: str | int) -> str:
+    """The same parts give the same id, so that what happened once has one id however often it is found."""
+    return blake2b("\0".join(map(str, parts)).encode(), digest_size=12).hexdigest()
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):

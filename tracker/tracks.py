@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from geo.earth import distance
 from tracker.drivers import DriverTable
 from tracker.errors import Flag
 from tracker.gate import run_starts
@@ -27,7 +28,8 @@ def legs(batch: FixBatch, index: Ints, estimate: Floats, prior: Floats) -> Legs:
         column = np.roll(now, 1)
         column[starts] = np.where(np.isnan(before[starts]), now[starts], before[starts])
         first.append(column)
-    return Legs(driver, *first, t1, latitude1, longitude1, sigma1)
+    length = distance(first[1], first[2], latitude1, longitude1)
+    return Legs(driver, *first, t1, latitude1, longitude1, sigma1, length)
 
 
 def _columns(batch: FixBatch, index: Ints) -> list[Floats]:

@@ -89,7 +89,10 @@ def test_the_antimeridian_is_no_border() -> None:
 
 
 fix = st.tuples(
-    st.floats(0.001, 500), st.floats(-1e4, 1e4), st.floats(0, 60) | st.just(NAN), st.floats(0, 359.9) | st.just(NAN),
+    st.floats(0.001, 500),
+    st.floats(-1e4, 1e4),
+    st.floats(0, 60) | st.just(NAN),
+    st.floats(0, 359.9) | st.just(NAN),
     st.floats(0, 1e4) | st.just(NAN),
 )
 
@@ -104,7 +107,15 @@ def test_many_drivers_at_once_are_the_same_as_each_alone_and_never_nan(drivers) 
         dt, north, speed, course, accuracy = np.array([drivers[r][i] for r in rows]).T
         clocks[rows] = [sum(f[0] for f in drivers[r][: i + 1]) for r in rows]
         _, estimate = update(
-            together, rows, clocks[rows], 25.0 + north * METRE, np.full(len(rows), 121.5), speed, course, accuracy, NOISE
+            together,
+            rows,
+            clocks[rows],
+            25.0 + north * METRE,
+            np.full(len(rows), 121.5),
+            speed,
+            course,
+            accuracy,
+            NOISE,
         )
         for k, r in enumerate(rows):
             np.testing.assert_array_equal(estimate[:, k], singles[r][:, i])

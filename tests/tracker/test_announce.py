@@ -8,8 +8,14 @@ from tracker.records import Delivery, Route, Transition
 
 def delivery(**changes) -> Delivery:
     given = dict(
-        event_id="e1", kind="driver_arrived", order_id="o1", customer_id="c1", driver_id="d",
-        occurred_at=1737369900.0, detected_at=1737369904.5, confidence=0.98,
+        event_id="e1",
+        kind="driver_arrived",
+        order_id="o1",
+        customer_id="c1",
+        driver_id="d",
+        occurred_at=1737369900.0,
+        detected_at=1737369904.5,
+        confidence=0.98,
     )
     return Delivery(**(given | changes))
 
@@ -17,14 +23,24 @@ def delivery(**changes) -> Delivery:
 def test_an_arrival_reaches_the_office_the_driver_and_the_customer_in_chinese() -> None:
     messages = delivery_messages(delivery(), order(), "zh-TW")
     assert {m.topic for m in messages} == {
-        "orders", "order:o1", "orders@driver:d", "orders@customer:c1", "order:o1@customer:c1",
+        "orders",
+        "order:o1",
+        "orders@driver:d",
+        "orders@customer:c1",
+        "order:o1@customer:c1",
     }
     assert {m.event_id for m in messages} == {"e1"}
     assert {m.priority for m in messages} == {"critical"}
     body = msgspec.json.decode(messages[0].body)
     assert body == {
-        "type": "delivery.update", "status": "driver_arrived", "message": "司機已到達，請準備接收瓦斯", "order_id": "o1",
-        "timestamp": "2025-01-20T10:45:04.500Z", "driver_id": "d", "occurred_at": "2025-01-20T10:45:00Z", "confidence": 0.98,
+        "type": "delivery.update",
+        "status": "driver_arrived",
+        "message": "司機已到達，請準備接收瓦斯",
+        "order_id": "o1",
+        "timestamp": "2025-01-20T10:45:04.500Z",
+        "driver_id": "d",
+        "occurred_at": "2025-01-20T10:45:00Z",
+        "confidence": 0.98,
     }
 
 
@@ -39,7 +55,9 @@ def test_an_eta_comes_with_its_interval() -> None:
     event = delivery(kind="eta_changed", eta=1737370000.0, eta_low=1737369950.0, eta_high=1737370100.0)
     body = msgspec.json.decode(delivery_messages(event, order(), "en")[0].body)
     assert (body["eta_low"], body["eta"], body["eta_high"]) == (
-        "2025-01-20T10:45:50Z", "2025-01-20T10:46:40Z", "2025-01-20T10:48:20Z",
+        "2025-01-20T10:45:50Z",
+        "2025-01-20T10:46:40Z",
+        "2025-01-20T10:48:20Z",
     )
 
 

@@ -42,7 +42,12 @@ def test_every_fix_is_accounted_for() -> None:
     later.latitude[2] = 91.0
     updates = engine.ingest(later)
     assert [Flag(f).name for f in updates.flag] == [
-        "LATE", "DUPLICATE", "LATITUDE_OUT_OF_RANGE", "OUTLIER", "ACCEPTED", "DUPLICATE",
+        "LATE",
+        "DUPLICATE",
+        "LATITUDE_OUT_OF_RANGE",
+        "OUTLIER",
+        "ACCEPTED",
+        "DUPLICATE",
     ]
     assert updates.aside.kind.tolist() == [Flag.OUTLIER, Flag.LATE]
     assert updates.aside_index.tolist() == [3, 0]
@@ -66,7 +71,7 @@ def test_a_run_reaches_back_to_the_last_vertex_but_not_over_a_long_silence() -> 
 
 def test_late_fixes_never_move_the_marker() -> None:
     engine = Engine(SETTINGS)
-    engine.ingest(batch(engine, "d", [100.0], [1000.0]))
+    engine.ingest(batch(engine, "d", [100.0], [1000.0], speed=5.0, course=90.0))
     before = engine.latest()
     updates = engine.ingest(batch(engine, "d", [50.0, 60.0], [500.0, 600.0]))
     assert updates.flag.tolist() == [Flag.LATE, Flag.LATE]
@@ -98,7 +103,9 @@ def test_any_batching_gives_the_same_positions_tracks_and_transitions(seed: int,
         whole = fleet(engine, 4, 40, seed)
         parts = [engine.ingest(split(whole, slice(a, b))) for a, b in zip([0, *bounds], [*bounds, 160], strict=True)]
         events = [e for p in parts for e in p.events if isinstance(e, Transition)]
-        columns = [np.concatenate([getattr(p, name) for p in parts]) for name in ("flag", "latitude", "longitude", "sigma")]
+        columns = [
+            np.concatenate([getattr(p, name) for p in parts]) for name in ("flag", "latitude", "longitude", "sigma")
+        ]
         vertices = {}
         for p in parts:
             for i, driver_id in enumerate(p.track.driver_id):
@@ -118,10 +125,12 @@ def test_any_batching_gives_the_same_positions_tracks_and_transitions(seed: int,
 def test_a_restart_goes_on_where_the_store_ends() -> None:
     engine = Engine(SETTINGS)
     engine.set_geofence(fence("depot", 0.0))
-    first = engine.ingest(batch(engine, "d", np.arange(10.0), np.arange(10.0) * 10, accuracy=5.0))
+    first = engine.ingest(batch(engine, "d", np.arange(10.0), np.arange(10.0) * 10, course=90.0, accuracy=5.0))
     assert [e.kind for e in first.events] == ["enter", "exit"]
     after = Engine(SETTINGS)
-    after.restore(orders=[], geofences=[fence("depot", 0.0, 500.0)], routes=[], inside=[("d", "depot", T0)], tails=first.track)
+    after.restore(
+        orders=[], geofences=[fence("depot", 0.0, 500.0)], routes=[], inside=[("d", "depot", T0)], tails=first.track
+    )
     assert after.latest() == engine.latest()
     again = after.ingest(batch(after, "d", [9.0, 10.0], [90.0, 100.0], accuracy=5.0))
     assert again.flag.tolist() == [Flag.DUPLICATE, Flag.ACCEPTED]

@@ -12,7 +12,9 @@ SETTINGS = EngineSettings()
 
 
 def one(**changes: float) -> FixBatch:
-    values = dict(driver=0, fix_time=T0, latitude=25.0, longitude=121.5, speed=1.0, course=0.0, accuracy=5.0, received_at=T0)
+    values = dict(
+        driver=0, fix_time=T0, latitude=25.0, longitude=121.5, speed=1.0, course=0.0, accuracy=5.0, received_at=T0
+    )
     values.update(changes)
     return FixBatch(**{name: np.array([value]) for name, value in values.items()})
 

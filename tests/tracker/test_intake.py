@@ -11,8 +11,15 @@ from tracker.messages import LocationAck, Rejected
 def frame(driver: int, times: list[float], replies: list[LocationAck], *, seq: int = 1, **changes) -> Frame:
     n = len(times)
     report = Report(
-        seq=seq, fix_time=times, latitude=[25.0] * n, longitude=[121.5] * n, speed=[1.0] * n, course=[2.0] * n,
-        accuracy=[3.0] * n, index=changes.get("index"), rejected=changes.get("rejected", []),
+        seq=seq,
+        fix_time=times,
+        latitude=[25.0] * n,
+        longitude=[121.5] * n,
+        speed=[1.0] * n,
+        course=[2.0] * n,
+        accuracy=[3.0] * n,
+        index=changes.get("index"),
+        rejected=changes.get("rejected", []),
     )
     return Frame(driver, report, 99.0, replies.append)
 
@@ -33,7 +40,10 @@ def test_frames_become_one_batch_and_each_gets_its_own_answer() -> None:
         part.settle(np.array([Flag.ACCEPTED, Flag.LATITUDE_OUT_OF_RANGE, Flag.DUPLICATE], np.uint8))
     first, second = replies
     assert (first.seq, first.accepted, first.duplicates, [(r.index, r.code) for r in first.rejected]) == (
-        5, 1, 0, [(1, "latitude_out_of_range")],
+        5,
+        1,
+        0,
+        [(1, "latitude_out_of_range")],
     )
     assert (second.seq, second.accepted, second.duplicates, second.rejected) == (6, 0, 1, [])
 
