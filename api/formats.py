@@ -1,0 +1,129 @@
+"""A track as GeoJSON, GPX or CSV, in chunks of bytes so that a long one is never a text as a whole."""
+
+import csv
+import io
+import re
+from collections.abc import Callable, Iterator, Sequence
+from xml.sax.saxutils import escape
+
+import msgspec
+import numpy as np
+
+from tracker.codec import iso
+from tracker.records import Track
+from tracker.tracks import CONNECT_WITHIN_S
+
+CHUNK = 2000  # fixes
+DEGREES = 8
+"""Decimals of latitude and longitude: a millimetre."""
+DECIMALS = 3
+"""Decimals of speed, course and accuracy."""
+
+_GPX_HEAD = """<?xml version="1.0" encoding="UTF-8"?>
+<gpx version="1.1" creator="tracker" xmlns="http://www.topografix.com/GPX/1/1"\
+ xmlns:gpxtpx="http://www.garmin.com/xmlschemas/TrackPointExtension/v2"\
+ xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"\
+ xsi:schemaLocation="http://www.topografix.com/GPX/1/1 http://www.topografix.com/GPX/1/1/gpx.xsd\
+ http://www.garmin.com/xmlschemas/TrackPointExtension/v2\
+ https://www8.garmin.com/xmlschemas/TrackPointExtensionv2.xsd">
+<trk><name>{name}</name>
+"""
+_NEW_SEGMENT = "</trkseg>\n<trkseg>\n"
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What XML 1.0 cannot say at all (section 2.2)."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+def geojson(driver_id: str, track: Track) -> Iterator[bytes]:
+    """A Feature with a LineString and `datetimes` for each position, as OGC MF-JSON trajectories have; null: not known.
+
+    One fix is a Point, none at all a null geometry, as RFC 7946 asks.
+    """
+    positions = np.stack([track.longitude, track.latitude], axis=1).round(DEGREES).tolist()
+    if len(positions) > 1:
+        yield b'{"type":"Feature","geometry":{"type":"LineString","coordinates":'
+        yield from _list(positions)
+        yield b"}"
+    elif positions:
+        yield b'{"type":"Feature","geometry":{"type":"Point","coordinates":' + _encode(positions[0]) + b"}"
+    else:
+        yield b'{"type":"Feature","geometry":null'
+    yield b',"properties":{"driver_id":' + _encode(driver_id) + b',"datetimes":'
+    yield from _list(list(map(iso, track.fix_time.tolist())))
+    for name, column in (("speeds", track.speed), ("courses", track.course), ("accuracies", track.accuracy)):
+        yield b',"%b":' % name.encode()
+        yield from _list(column.round(DECIMALS).tolist())
+    yield b"}}"
+
+
+def gpx(driver_id: str, track: Track) -> Iterator[bytes]:
+    """GPX 1.1 with speed and course as TrackPointExtension v2; a new segment after each long silence."""
+    yield _GPX_HEAD.format(name=escape(_NOT_XML.sub("", driver_id))).encode()
+    silences = np.diff(track.fix_time, prepend=track.fix_time[:1]) > CONNECT_WITHIN_S
+    if len(silences):
+        yield b"<trkseg>\n"
+    for part in _parts(track):
+        points = map(_gpx_point, silences[part].tolist(), *_columns(track, part)[:-1])
+        yield "".join(points).encode()
+    if len(silences):
+        yield b"</trkseg>\n"
+    yield b"</trk>\n</gpx>\n"
+
+
+def comma_separated(driver_id: str, track: Track) -> Iterator[bytes]:
+    """CSV (RFC 4180) as `tracker import` and `tracker replay` read it."""
+    yield b"driver_id,timestamp,latitude,longitude,speed,heading,accuracy\n"
+    for part in _parts(track):
+        times, *columns = _columns(track, part)
+        text = io.StringIO()
+        rows = zip([driver_id] * len(times), map(iso, times), *(map(_text, column) for column in columns), strict=True)
+        csv.writer(text, lineterminator="\n").writerows(rows)
+        yield text.getvalue().encode()
+
+
+FORMATS: dict[str, tuple[str, Callable[[str, Track], Iterator[bytes]]]] = {
+    "geojson": ("application/geo+json", geojson),
+    "gpx": ("application/gpx+xml", gpx),
+    "csv": ("text/csv; charset=utf-8", comma_separated),
+}
+"""Media type and writer of each format; a writer takes one driver's track as one run."""
+
+
+def _parts(track: Track) -> Iterator[slice]:
+    return (slice(start, start + CHUNK) for start in range(0, len(track.fix_time), CHUNK))
+
+
+def _columns(track: Track, part: slice) -> list[list[float]]:
+    """fix_time, latitude, longitude, speed, course, accuracy of some fixes."""
+    degrees = [column[part].round(DEGREES).tolist() for column in (track.latitude, track.longitude)]
+    others = [column[part].round(DECIMALS).tolist() for column in (track.speed, track.course, track.accuracy)]
+    return [track.fix_time[part].tolist(), *degrees, *others]
+
+
+def _list(values: Sequence[object]) -> Iterator[bytes]:
+    """A JSON array; NaN becomes null."""
+    for start in range(0, len(values), CHUNK):
+        yield (b"," if start else b"[") + _encode(values[start : start + CHUNK])[1:-1]
+    yield b"]" if values else b"[]"
+
+
+def _gpx_point(
+    after_silence: bool, fix_time: float, latitude: float, longitude: float, speed: float, course: float
+) -> str:
+    motion = "".join(
+        f"<gpxtpx:{name}>{value}</gpxtpx:{name}>"
+        for name, value in (("speed", speed), ("course", course))
+        if value == value
+    )
+    if motion:
+        motion = f"<extensions><gpxtpx:TrackPointExtension>{motion}</gpxtpx:TrackPointExtension></extensions>"
+    return (
+        f"{_NEW_SEGMENT if after_silence else ''}"
+        f'<trkpt lat="{latitude:.{DEGREES}f}" lon="{longitude:.{DEGREES}f}">'
+        f"<time>{iso(fix_time)}</time>{motion}</trkpt>\n"
+    )
+
+
+def _text(value: float) -> str:
+    return "" if value != value else str(value)
