@@ -1,4 +1,4 @@
-"""The earth as the WGS 84 ellipsoid: local metric frames, distance, course. Scalars or arrays in, the same shape out."""
+"""The earth as the WGS 84 ellipsoid: local metric frames, distance, course. Scalars or arrays in, same shape out."""
 
 from typing import Any
 

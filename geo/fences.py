@@ -1,7 +1,7 @@
 """Areas on earth by integer key: which legs cut which boundary and where, and how far inside or outside a point is.
 
-Every area has a metric frame of its own around its centre, in which longitude and latitude stay straight; so what is cut
-is exact for polygons as GeoJSON means them. Distances and circles are good to a part in a thousand up to 10 km.
+Every area has a metric frame of its own around its centre, in which longitude and latitude stay straight; so what is
+cut is exact for polygons as GeoJSON means them. Distances and circles are good to a part in a thousand up to 10 km.
 """
 
 from collections.abc import Sequence
@@ -120,7 +120,7 @@ class FenceIndex:
         return wrap_degrees(longitude - centre_lon) * east, (latitude - centre_lat) * north
 
     def _expand(self, key: Ints) -> tuple[Ints, Floats, Ints]:
-        """Each pair with each edge of its polygon: index of the pair (e,), edges (4, e), where each pair's begin (p,)."""
+        """Each pair with each edge of its polygon: index of the pair (e,), edges (4, e), where a pair's begin (p,)."""
         if self._pool is None:
             count = np.zeros(self._frame.shape[1], np.int64)
             for k, edges in self._edges.items():

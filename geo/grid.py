@@ -1,6 +1,7 @@
 """Boxes in a hierarchical grid over the globe: which boxes does a leg touch. No geometry object per leg.
 
-A box lies on the level whose cells are about its size, so it covers few of them, and a leg looks into few cells of each level.
+A box lies on the level whose cells are about its size, so it covers few of them, and a leg looks into few cells of
+each level.
 """
 
 import numpy as np

@@ -45,35 +45,39 @@ class FilterState:
         """The same with room for more."""
         return FilterState(np.concatenate([self.array, np.full((_FIELDS, extra), np.nan)], axis=1))
 
+    def _row(self, field: int) -> Floats:
+        row: Floats = self.array[field]
+        return row
+
     @property
     def time(self) -> Floats:
         """fix_time of the newest believed fix, Unix seconds."""
-        return self.array[0]
+        return self._row(0)
 
     @property
     def latitude(self) -> Floats:
         """Estimate, degrees."""
-        return self.array[1]
+        return self._row(1)
 
     @property
     def longitude(self) -> Floats:
         """Estimate, degrees."""
-        return self.array[2]
+        return self._row(2)
 
     @property
     def speed(self) -> Floats:
         """The device's own where it reports one, else the filter's; m/s."""
-        return self.array[9]
+        return self._row(9)
 
     @property
     def course(self) -> Floats:
         """Over ground, degrees; the last one known while standing."""
-        return self.array[10]
+        return self._row(10)
 
     @property
     def sigma(self) -> Floats:
         """Standard deviation of the position per axis, m."""
-        return self.array[11]
+        return self._row(11)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ class Path:
     ) -> tuple[float, float]:
         """Nearest point of the path between `since` and `until` metres along: (distance along, distance off), m.
 
-        A forward window keeps a position on the right pass of a path that crosses itself. NaN where the window is empty.
+        A forward window keeps a position on the right pass of a path that crosses itself; an empty one gives NaN.
         """
         here = (self.along[1:] >= since) & (self.along[:-1] <= until)
         if not here.any():

@@ -16,10 +16,10 @@ from tracker.records import Bools, Delivery, DeliveryStatus, Floats, Ints, Legs,
 from tracker.settings import EngineSettings
 
 _NORMAL = NormalDist()
-_MILESTONE: dict[DeliveryStatus, tuple[str, Stage]] = {
-    "approaching": ("approaching_at", Stage.APPROACHING),
-    "driver_arrived": ("arrived_at", Stage.ARRIVED),
-    "departed": ("departed_at", Stage.DEPARTED),
+_MILESTONE: dict[DeliveryStatus, str] = {
+    "approaching": "approaching_at",
+    "driver_arrived": "arrived_at",
+    "departed": "departed_at",
 }
 
 
@@ -188,8 +188,7 @@ class _Recorder:
         evidence: dict[str, float],
     ) -> None:
         order = self.table.by_id[self.table.ids[self.slot]]
-        attribute, stage = _MILESTONE[kind]
-        order = msgspec.structs.replace(order, status=kind, **{attribute: float(occurred_at)})
+        order = msgspec.structs.replace(order, status=kind, **{_MILESTONE[kind]: float(occurred_at)})
         self.found.orders[order.order_id] = order
         self.table.put(order, int(self.table.driver[self.slot]), now=float(detected_at))
         self.found.events.append(

@@ -53,12 +53,24 @@ class Engine:
         events: list[Event] = [*self._fences.advance(legs, drivers.ids)]
         found = deliveries.Found()
         for part, due in self._predictions.parts(legs):
-            speed = estimate[2, index[part]]
-            deliveries.advance(self._orders, legs.take(part), speed, drivers, self._settings, found)
+            deliveries.advance(self._orders, legs.take(part), estimate[2, index[part]], drivers, self._settings, found)
             found.events += self._predictions.advance(legs.take(part), np.searchsorted(part, due))
         events += found.events
         events.sort(key=lambda event: event.occurred_at)
-        return Updates(flag, *estimate, track, aside, aside_index, events, list(found.orders.values()))
+        latitude, longitude, speed, course, sigma = estimate
+        return Updates(
+            flag,
+            latitude,
+            longitude,
+            speed,
+            course,
+            sigma,
+            track,
+            aside,
+            aside_index,
+            events,
+            list(found.orders.values()),
+        )
 
     def _filter(self, batch: FixBatch, live: Ints, flag: Flags) -> Floats:
         """Estimates (5, n) in the rows of `kalman.ESTIMATE`; outliers become so in `flag`. Others stay as measured."""
@@ -187,7 +199,7 @@ class Engine:
         inside: Iterable[tuple[str, str, float]],
         tails: Track,
     ) -> None:
-        """Go on where a store ends: `tails` are each driver's last fixes, `inside` who is in which geofence since when."""
+        """Go on where a store ends: each driver's last fixes in `tails`, who is in which geofence since when."""
         batch = tracks.batch_of(tails, self.driver_row)
         flag = np.zeros(len(batch), np.uint8)
         live = gate.in_order(batch, flag, Flag.ACCEPTED)

@@ -30,7 +30,7 @@ def admit(batch: FixBatch, newest: Floats, settings: EngineSettings) -> Flags:
 
 
 def in_order(batch: FixBatch, flag: Flags, wanted: Flag) -> Ints:
-    """Indices of the fixes so flagged, by driver, then fix_time; a repeat within the batch becomes DUPLICATE in `flag`."""
+    """Indices of the fixes so flagged, by driver, then fix_time; a repeat in the batch becomes DUPLICATE in `flag`."""
     index = np.flatnonzero(flag == wanted)
     driver, time = batch.driver[index], batch.fix_time[index]
     order = np.lexsort((time, driver))  # stable: of two alike the first that came stays
@@ -50,7 +50,7 @@ def run_starts(driver: Ints) -> Ints:
 
 
 def rounds(driver: Ints) -> list[Ints]:
-    """Slice a column sorted by driver into rounds: each holds a driver at most once, and a driver's fixes stay in order."""
+    """Slice a column sorted by driver into rounds: each holds a driver at most once, his fixes stay in order."""
     starts = run_starts(driver)
     lengths = np.diff(starts, append=len(driver))
     if not len(lengths):

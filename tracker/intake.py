@@ -93,8 +93,17 @@ class Intake:
         count = [part.count for part in parts]
         driver = np.repeat(np.array([part.frame.driver for part in parts], np.int64), count)
         received_at = np.repeat(np.array([part.frame.received_at for part in parts], np.float64), count)
-        names = ("fix_time", "latitude", "longitude", "speed", "course", "accuracy")
-        return FixBatch(driver, *map(column, names), received_at), parts
+        batch = FixBatch(
+            driver=driver,
+            fix_time=column("fix_time"),
+            latitude=column("latitude"),
+            longitude=column("longitude"),
+            speed=column("speed"),
+            course=column("course"),
+            accuracy=column("accuracy"),
+            received_at=received_at,
+        )
+        return batch, parts
 
     def _take_parts(self) -> list[Part]:
         parts: list[Part] = []

@@ -10,7 +10,7 @@ from tracker.settings import EngineSettings
 from tracker.shapes import destination_shape
 
 _FIRST_CAPACITY = 64
-_COLUMNS = "driver stage entered_at left_at eta distance fixes is_next next_since turn".split()
+_COLUMNS = ["driver", "stage", "entered_at", "left_at", "eta", "distance", "fixes", "is_next", "next_since", "turn"]
 
 
 class Stage(IntEnum):

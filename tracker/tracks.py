@@ -23,13 +23,15 @@ def legs(batch: FixBatch, index: Ints, estimate: Floats, prior: Floats) -> Legs:
     driver, t1 = batch.driver[index], batch.fix_time[index]
     latitude1, longitude1, _, _, sigma1 = estimate[:, index]
     starts = run_starts(driver)
-    first = []
-    for before, now in zip(prior, (t1, latitude1, longitude1), strict=True):
+
+    def start(now: Floats, before: Floats) -> Floats:
         column = np.roll(now, 1)
         column[starts] = np.where(np.isnan(before[starts]), now[starts], before[starts])
-        first.append(column)
-    length = distance(first[1], first[2], latitude1, longitude1)
-    return Legs(driver, *first, t1, latitude1, longitude1, sigma1, length)
+        return column
+
+    t0, latitude0, longitude0 = map(start, (t1, latitude1, longitude1), prior)
+    length = distance(latitude0, longitude0, latitude1, longitude1)
+    return Legs(driver, t0, latitude0, longitude0, t1, latitude1, longitude1, sigma1, length)
 
 
 def _columns(batch: FixBatch, index: Ints) -> list[Floats]:

@@ -33,7 +33,7 @@ class _Visit:
 
 @dataclass(frozen=True, slots=True)
 class _Cases:
-    """Each driver and geofence that may matter to a batch, with all of the driver's legs; columns (p,) by case, then time."""
+    """Each driver and geofence that may matter, with all of the driver's legs; columns (p,) by case, then time."""
 
     code: Ints  # (c,) driver * _KEYS + key
     start: Ints  # (c + 1,)
@@ -132,16 +132,12 @@ class Fences:
         inside = np.isin(cases.code, self._codes())
         noted[np.searchsorted(cases.start, cases.cuts.pair, "right") - 1] = True
         noted |= ~inside & np.logical_or.reduceat(cases.distance <= 0, cases.start[:-1])
-        noted |= inside & np.logical_or.reduceat(
-            cases.distance > self._margin(legs.sigma1[cases.leg]), cases.start[:-1]
-        )
+        margin = self._settings.exit_margin_m + self._settings.exit_margin_sigmas * legs.sigma1[cases.leg]
+        noted |= inside & np.logical_or.reduceat(cases.distance > margin, cases.start[:-1])
         newest = legs.t1[cases.leg[cases.start[1:] - 1]]
         due = [self._dwelling.get(code, np.inf) for code in cases.code[inside].tolist()]
         noted[inside] |= newest[inside] >= due
         return noted
-
-    def _margin(self, sigma: Floats) -> Floats:
-        return self._settings.exit_margin_m + self._settings.exit_margin_sigmas * sigma
 
     def _follow(self, cases: _Cases, case: int, legs: Legs, driver_ids: list[str]) -> list[Transition]:
         """Go through one case leg by leg."""
@@ -186,7 +182,7 @@ class Fences:
             visit.dwelled = True
             self._dwelling.pop(code, None)
             teller.tell("dwell", visit.entered_at + self._settings.dwell_after_s)
-        if distance > float(self._margin(np.float64(teller.sigma))):
+        if distance > self._settings.exit_margin_m + self._settings.exit_margin_sigmas * teller.sigma:
             self._end(code)
             teller.tell("exit", until)
 

@@ -104,7 +104,7 @@ def test_many_drivers_at_once_are_the_same_as_each_alone_and_never_nan(drivers) 
     singles = [run([(sum(f[0] for f in d[: i + 1]), *d[i][1:]) for i in range(len(d))])[1] for d in drivers]
     for i in range(max(map(len, drivers))):
         rows = np.array([r for r, d in enumerate(drivers) if i < len(d)])
-        dt, north, speed, course, accuracy = np.array([drivers[r][i] for r in rows]).T
+        _, north, speed, course, accuracy = np.array([drivers[r][i] for r in rows]).T
         clocks[rows] = [sum(f[0] for f in drivers[r][: i + 1]) for r in rows]
         _, estimate = update(
             together,
