@@ -43,16 +43,23 @@ class GeoPackage(Reading):
         self._path = path
         self._lock: IO[bytes] | None = None
         self._connection: sqlite3.Connection | None = None
-        self._thread = ThreadPoolExecutor(1, "geopackage")
+        self._thread: ThreadPoolExecutor | None = None
 
     async def open(self) -> None:
         """As in Store."""
-        await self._call(self._open)
+        self._thread = ThreadPoolExecutor(1, "geopackage")
+        try:
+            await self._call(self._open)
+        except BaseException:
+            await self.close()
+            raise
 
     async def close(self) -> None:
         """As in Store."""
-        await self._call(self._close)
-        self._thread.shutdown()
+        if self._thread is not None:
+            await self._call(self._close)
+            self._thread.shutdown()
+            self._thread = None
 
     async def commit(self, commit: Commit) -> Committed:
         """As in Store."""
@@ -71,6 +78,8 @@ class GeoPackage(Reading):
             with _unavailable():
                 return function()
 
+        if self._thread is None:
+            raise StoreUnavailable("the store is closed")
         return await asyncio.get_running_loop().run_in_executor(self._thread, call)
 
     def _open(self) -> None:
@@ -78,19 +87,19 @@ class GeoPackage(Reading):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._lock = open(f"{self._path}.lock", "ab")  # noqa: SIM115 held until close
         except OSError as error:
-            raise ConfigurationError(f"the store {self._path} cannot be opened: {error.strerror}") from error
+            raise ConfigurationError(
+                f"the store {self._path} cannot be opened: {error.strerror}", field="store"
+            ) from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            self._close()
             raise StoreInUse from error
         try:
             self._connect()
-        except BaseException as error:
-            self._close()
-            if isinstance(error, sqlite3.Error) and not _temporary(error):
-                raise ConfigurationError(f"{self._path} cannot be used as a store: {error}") from error
-            raise
+        except sqlite3.Error as error:
+            if _temporary(error):
+                raise
+            raise ConfigurationError(f"{self._path} cannot be used as a store: {error}", field="store") from error
 
     def _connect(self) -> None:
         connection = self._connection = sqlite3.connect(self._path, timeout=_BUSY_TIMEOUT_S, isolation_level=None)
@@ -115,7 +124,8 @@ class GeoPackage(Reading):
     def _commit(self, commit: Commit) -> Committed:
         transaction = steps(commit, self.wkb)
         rows: Any = None  # what a generator is sent first
-        with _transaction(self._opened()):
+        assert self._connection is not None
+        with _transaction(self._connection):
             while True:
                 try:
                     step = transaction.send(rows)
@@ -125,19 +135,15 @@ class GeoPackage(Reading):
                 rows = self._insert(step) if isinstance(step, Track) else self._run(step)
 
     def _insert(self, track: Track) -> Sequence[Row]:
+        assert self._connection is not None
         for block in blocks(track):
-            self._opened().executemany(INSERT_TRACK, _track_rows(block))
+            self._connection.executemany(INSERT_TRACK, _track_rows(block))
         return ()
 
     def _run(self, statement: Statement) -> Sequence[Row]:
         sql = statement.sql.replace("$", "?")
-        connection = self._opened()
-        return [row for values in statement.values for row in connection.execute(sql, values)]
-
-    def _opened(self) -> sqlite3.Connection:
-        if self._connection is None:
-            raise StoreUnavailable("the store is closed")
-        return self._connection
+        assert self._connection is not None
+        return [row for values in statement.values for row in self._connection.execute(sql, values)]
 
 
 def _track_rows(block: Block) -> Iterator[Values]:

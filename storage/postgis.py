@@ -190,7 +190,7 @@ async def _roll_back(connection: asyncpg.Connection) -> None:
     """Leave the connection clean, or leave it."""
     try:
         await connection.execute("ROLLBACK")
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+    except Exception:
         connection.terminate()
 
 
@@ -278,7 +278,9 @@ def _unavailable() -> Iterator[None]:
         if (error.sqlstate or "").startswith(TEMPORARY):
             raise StoreUnavailable from error
         raise
-    except (asyncpg.InterfaceError, OSError) as error:  # TimeoutError is an OSError
-        if isinstance(error, ValueError):  # a value of ours that does not fit
-            raise
+    except asyncpg.DataError:  # an InterfaceError: a value of ours does not fit
+        raise
+    except (asyncpg.InterfaceError, OSError) as error:  # the connection is closed, lost or (TimeoutError) silent
+        raise StoreUnavailable from error
+    except asyncpg.InternalClientError as error:  # a statement for a session that was ended a moment before
         raise StoreUnavailable from error

@@ -158,7 +158,7 @@ def join(track: Track, longest: int = 1000) -> Track:
         & (track.kind[ahead] == track.kind[behind])
         & (track.fix_time[first[1:]] == track.fix_time[first[:-1] + length[:-1] - 1])
     )
-    follows &= ~_overfull(follows, length, longest)
+    follows &= ~_overfull(follows, length - follows, longest)
     first, length = first + follows, length - follows
     gather = np.repeat(first - np.cumsum(length) + length, length) + np.arange(length.sum())
     heads = np.flatnonzero(~follows)

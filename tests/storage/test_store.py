@@ -1,0 +1,203 @@
+"""What a store promises, asked of both kinds: everything once, all or nothing, and still there after a kill -9."""
+
+import asyncio
+import itertools
+import signal
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from storage import Commit, Store, open_store
+from tests.storage.test_rows import EVENTS, GEOFENCE, ORDER, ROUTE
+from tests.tracks import T0, run, runs, same, times
+from tracker.errors import ConfigurationError, Flag, StoreInUse
+from tracker.records import Geofence, Message, Order, Route, Track
+
+
+def message(event_id: str, topic: str = "orders", body: bytes = b'{"z": 1, "a": "\\u0000 \xe7\x8e\x8b"}') -> Message:
+    return Message(event_id=event_id, topic=topic, body=body, created_at=T0 + 0.25, priority="critical")
+
+
+async def track_times(store: Store, driver_id: str) -> list[float]:
+    return times(await store.track(driver_id, T0 - 1e9, T0 + 1e9))
+
+
+@pytest.mark.parametrize("url", ["mysql://x/y", "sqlite://relative", "tracker.gpkg", "sqlite:///", ""])
+def test_an_unknown_store_is_a_configuration_error(url: str):
+    with pytest.raises(ConfigurationError, match="sqlite:///path"):
+        open_store(url)
+
+
+async def test_a_track_comes_back_exactly(store: Store):
+    first = run("王小明", np.arange(0, 50) * 0.777)
+    second = run("王小明", [first.fix_time[-1] - T0, 100.001, 100.002], connected=True)
+    await store.commit(Commit(track=runs([first, run("other", [1, 2, 3])])))
+    await store.commit(Commit(track=second))
+    found = await store.track("王小明", T0, T0 + 1000)
+    whole = run("王小明", [*times(first), 100.001, 100.002])
+    assert same(found, whole)
+
+
+async def test_a_track_is_half_open_and_of_one_driver(store: Store):
+    await store.commit(Commit(track=runs([run("a", [1, 2, 3, 4]), run("b", [2.5])])))
+    assert times(await store.track("a", T0 + 2, T0 + 4)) == [2, 3]
+    assert len(await store.track("a", T0 + 5, T0 + 9)) == 0
+    assert len(await store.track("nobody", T0, T0 + 9)) == 0
+
+
+async def test_what_is_aside_is_stored_once_and_told_apart(store: Store):
+    await store.commit(Commit(track=run("a", [10, 20, 30])))
+    late, outlier = run("a", [5, 20, 25], kind=Flag.LATE), run("a", [5, 28], kind=Flag.OUTLIER)
+    commit = Commit(
+        track=run("a", [30, 40], connected=True), aside=runs([late, outlier, run("b", [20], kind=Flag.LATE)])
+    )
+    committed = await store.commit(commit)
+    assert committed.duplicate.tolist() == [False, True, False, True, False, False]
+    assert await track_times(store, "a") == [5, 10, 20, 25, 30, 40]
+    again = await store.commit(Commit(aside=commit.aside))
+    assert again.duplicate.all()
+    assert await track_times(store, "b") == [20]
+
+
+async def test_an_outlier_is_kept_out_of_the_track_but_known(store: Store):
+    await store.commit(Commit(aside=run("a", [5], kind=Flag.OUTLIER)))
+    assert await track_times(store, "a") == []
+    assert (await store.commit(Commit(aside=run("a", [5], kind=Flag.LATE)))).duplicate.tolist() == [True]
+
+
+async def test_an_event_is_stored_once(store: Store):
+    await store.commit(Commit(events=EVENTS))
+    await store.commit(Commit(events=[*EVENTS, *EVENTS]))
+    assert await store.events() == EVENTS
+
+
+async def test_documents_are_replaced_and_removed(store: Store):
+    await store.commit(Commit(save=[ORDER, GEOFENCE, ROUTE, replace(ORDER, status="en_route")]))
+    assert (await store.get(Order, "O1")).status == "en_route"  # type: ignore[union-attr]
+    assert await store.get(Geofence, "G1") == GEOFENCE
+    assert await store.get(Route, "R1") == ROUTE
+    await store.commit(Commit(save=[GEOFENCE], remove=[(Geofence, "G1"), (Route, "never there")]))
+    assert await store.get(Geofence, "G1") is None
+    assert await store.get(Route, "R1") == ROUTE
+
+
+async def test_messages_count_without_gaps_and_come_back_as_they_were(store: Store):
+    one = [message("e1"), message("e2"), message("e1", "order:O1")]
+    assert list((await store.commit(Commit(messages=one))).seqs) == [1, 2, 1]
+    two = [message("e2"), message("e3"), message("e3"), message("e0")]
+    assert list((await store.commit(Commit(messages=two))).seqs) == [2, 3, 3, 4]
+    assert await store.last_seq("orders") == 4
+    assert await store.last_seq("order:O1") == 1
+    assert await store.last_seq("nothing") == 0
+    stored = [(1, one[0]), (2, one[1]), (3, two[1]), (4, two[3])]
+    assert await store.messages("orders", after=0) == stored
+    assert await store.messages("orders", after=1, limit=2) == stored[1:3]
+
+
+async def test_a_refused_commit_leaves_nothing(store: Store):
+    """The last step fails, so that all the others have to be undone."""
+    bad = message("bad", body=b"\xff not UTF-8")
+    commit = Commit(run("a", [1]), run("a", [0], kind=Flag.LATE), EVENTS, [ORDER], (), [message("e1"), bad])
+    with pytest.raises(UnicodeDecodeError):
+        await store.commit(commit)
+    assert await track_times(store, "a") == []
+    assert await store.events() == []
+    assert await store.get(Order, "O1") is None
+    assert await store.last_seq("orders") == 0
+    assert list((await store.commit(Commit(messages=[message("e1")]))).seqs) == [1]
+
+
+async def test_commits_at_the_same_time_do_not_mix(store: Store):
+    committed = await asyncio.gather(*(store.commit(Commit(messages=[message(f"e{n}")])) for n in range(20)))
+    assert sorted(seq for one in committed for seq in one.seqs) == list(range(1, 21))
+
+
+async def test_two_servers_on_one_store(store: Store, store_url: str):
+    other = open_store(store_url)
+    with pytest.raises(StoreInUse):
+        await other.open()
+    await other.close()
+    await store.commit(Commit(track=run("a", [1])))
+    await store.close()
+    other = open_store(store_url)
+    await other.open()
+    assert await track_times(other, "a") == [1]
+    await other.close()
+
+
+_driver = itertools.count()
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+async def test_any_batching_order_and_resending_ends_in_the_same_track(store: Store, data: st.DataObject):
+    """As the engine hands it over: what is newer than all before as track, everything else aside."""
+    driver_id = f"driver-{next(_driver)}"
+    drawn = data.draw(st.lists(st.integers(0, 40), min_size=1, max_size=60))  # repeats are re-sent fixes
+    cuts = sorted(data.draw(st.sets(st.integers(1, len(drawn)), max_size=8)) | {len(drawn)})
+    newest, told, start = -1, [], 0
+    for cut in cuts:
+        ahead, aside = [], []
+        for second in drawn[start:cut]:
+            (ahead if second > newest else aside).append(second)
+            newest = max(newest, second)
+        start = cut
+        late = [run(driver_id, [second], kind=Flag.LATE) for second in aside]
+        track = run(driver_id, ahead) if ahead else Track.empty()
+        committed = await store.commit(Commit(track=track, aside=runs(late)))
+        told += [*ahead, *itertools.compress(aside, ~committed.duplicate)]
+    assert sorted(told) == sorted(set(drawn))
+    assert same(await store.track(driver_id, T0, T0 + 100), run(driver_id, sorted(set(drawn))))
+
+
+CHILD = """
+import asyncio, sys
+sys.path.insert(0, "")
+from storage import Commit, open_store
+from tests.storage.test_store import message
+from tests.tracks import run, runs
+from tracker.errors import Flag
+
+async def main():
+    store = open_store(sys.argv[1])
+    await store.open()
+    for n in range(100_000):
+        aside = run("a", [-n - 1], kind=Flag.LATE)
+        await store.commit(Commit(track=run("a", [n]), aside=aside, messages=[message(f"e{n}")]))
+        print(n, flush=True)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("commits", [1, 40])
+async def test_kill_9_in_mid_stream_loses_nothing_that_was_committed(store_url: str, commits: int):
+    child = await asyncio.create_subprocess_exec(sys.executable, "-c", CHILD, store_url, stdout=asyncio.subprocess.PIPE)
+    assert child.stdout is not None
+    for _ in range(commits):
+        await child.stdout.readline()
+    child.send_signal(signal.SIGKILL)
+    reported = [commits - 1, *(int(line) for line in (await child.stdout.read()).split())][-1]
+    await child.wait()
+    store = open_store(store_url)
+    await store.open()
+    found = await track_times(store, "a")
+    last = int(found[-1])
+    assert reported <= last <= reported + 1  # the one under way is there wholly or not at all
+    assert found == list(range(-last - 1, last + 1))
+    stored = await store.messages("orders", after=0, limit=100_000)
+    assert [(seq, kept.event_id) for seq, kept in stored] == [(n + 1, f"e{n}") for n in range(last + 1)]
+    await store.close()
+
+
+async def test_a_store_reads_and_commits_after_a_restart_where_it_was(store_url: str):
+    for n in range(3):
+        store = open_store(store_url)
+        await store.open()
+        committed = await store.commit(Commit(track=run("a", [n]), messages=[message(f"e{n}")]))
+        assert list(committed.seqs) == [n + 1]
+        await store.close()
