@@ -7,7 +7,7 @@ import secrets
 import socket
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import structlog
@@ -22,7 +22,7 @@ from api.auth import find_token
 from api.limits import TokenBucket, UserConnections
 from api.services import Services
 from api.session import Session
-from tracker.codec import decode, encode, frame, iso
+from tracker.codec import Report, decode, encode, frame, iso
 from tracker.errors import InvalidMessage, NotAuthenticated, TrackerError
 from tracker.hub import Outbox
 from tracker.messages import Authenticate, Connection, Error, Reconnect, ServerMessage
@@ -130,8 +130,7 @@ class WebSocket(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take over a connection on which an upgrade was asked for."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = transport = cast(asyncio.Transport, transport)  # one of uvloop's is no subclass
         transport.set_write_buffer_limits(high=WRITE_BUFFER)
         if sys.platform == "linux":
             transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, WRITE_BUFFER)
@@ -148,10 +147,6 @@ class WebSocket(asyncio.Protocol):
             elif isinstance(event, Frame) and self._close_by is None:
                 self._read(event, received_at)
         self._write_out()
-        if self._reading and self._close_by is None and self._services.line.full:
-            self._reading = False
-            self._transport.pause_reading()
-            self._services.line.when_room(self._read_on)
 
     def pause_writing(self) -> None:
         """The peer does not read as fast as we write."""
@@ -172,7 +167,7 @@ class WebSocket(asyncio.Protocol):
             log.info(
                 "disconnected",
                 connection_id=self._connection_id,
-                code=closed.code if closed else CloseCode.ABNORMAL_CLOSURE,
+                code=int(closed.code if closed else CloseCode.ABNORMAL_CLOSURE),
                 seconds=round(self._loop.time() - self._opened_at, 3),
                 messages_in=self._messages,
                 messages_out=self._outbox.delivered,
@@ -303,10 +298,19 @@ class WebSocket(asyncio.Protocol):
             return
         if self._session is not None:
             self._session.handle(message, received_at)
+            if isinstance(message, Report):
+                self._slow_down()
         elif isinstance(message, Authenticate):
             self._authenticate(message.token)
         else:
             self._refuse(NotAuthenticated('Send {"type":"auth","token":…} first.'), getattr(message, "seq", None))
+
+    def _slow_down(self) -> None:
+        """Let a driver wait while fixes come in faster than they can be stored."""
+        if self._services.line.full and self._reading and self._close_by is None:
+            self._reading = False
+            self._transport.pause_reading()
+            self._services.line.when_room(self._read_on)
 
     def _read_on(self) -> None:
         self._reading = True

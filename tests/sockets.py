@@ -4,9 +4,8 @@ import asyncio
 import json
 import socket
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +15,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.client import ClientProtocol
+from websockets.exceptions import ConnectionClosed
+from websockets.frames import Close, Frame, Opcode
+from websockets.protocol import State
+from websockets.uri import parse_uri
 
 from api.auth import Authenticator, sign
 from api.config import Config
@@ -132,6 +136,7 @@ class Running:
     engine: EngineStandIn = field(default_factory=EngineStandIn)
     office: OfficeStandIn = field(default_factory=OfficeStandIn)
     port: int = 0
+    server: uvicorn.Server = field(init=False)
 
     def __post_init__(self) -> None:
         self.authenticator = Authenticator(self.config)
@@ -185,8 +190,9 @@ class Client:
 
     async def closed(self) -> int | None:
         """The code with which the server ends the connection; what it sends before is read."""
-        async for _ in self.socket:
-            pass
+        with suppress(ConnectionClosed):
+            while True:
+                await self.socket.recv()
         return self.socket.close_code
 
 
@@ -225,6 +231,7 @@ async def serving(**settings: Any) -> AsyncIterator[Running]:
             log_config=None,  # type: ignore[arg-type]
         )
     )
+    running.server = server
     server.config.load()
     server.lifespan = server.config.lifespan_class(server.config)
     with socket.create_server(("127.0.0.1", 0)) as listening:
@@ -246,9 +253,71 @@ async def _echo(request: Request) -> JSONResponse:
 async def until(predicate: Callable[[], bool]) -> None:
     """Let the server run until something holds that no client can see."""
     async with asyncio.timeout(10):
-        while not predicate():
+        while not predicate():  # noqa: ASYNC110  the server sets no event for tests
             await asyncio.sleep(0.001)
 
 
-def counted(counts: Counter[str], reason: str) -> Callable[[], bool]:
-    return lambda: counts[reason] > 0
+class RawClient:
+    """A client that does nothing by itself: it answers no ping and no close."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.protocol = ClientProtocol(parse_uri("ws://test/"), state=State.OPEN)
+        self._reader = reader
+        self._writer = writer
+        self._frames: list[Frame] = []
+
+    async def write(self, data: bytes) -> None:
+        self._writer.write(data)
+        await self._writer.drain()
+
+    async def send(self, *frames: Frame) -> None:
+        """All of them in one write."""
+        await self.write(b"".join(frame_.serialize(mask=True) for frame_ in frames))
+
+    async def receive(self) -> Frame | None:
+        """The next frame; None when the connection has ended."""
+        while not self._frames:
+            data = await self._reader.read(65536)
+            if not data:
+                return None
+            self.protocol.receive_data(data)
+            self._frames = [event for event in self.protocol.events_received() if isinstance(event, Frame)]
+        return self._frames.pop(0)
+
+    async def receive_close(self) -> int:
+        """The code of the server's close frame; what comes before is read."""
+        while True:
+            frame_ = await self.receive()
+            assert frame_ is not None, "the connection ended without a close frame"
+            if frame_.opcode is Opcode.CLOSE:
+                return Close.parse(frame_.data).code
+
+    async def abort(self) -> None:
+        """Cut the connection off."""
+        self._writer.transport.abort()
+        with suppress(OSError):
+            await self._writer.wait_closed()
+
+
+@asynccontextmanager
+async def raw_client(
+    server: Running, role: str = "office", *, receive_buffer: int | None = None
+) -> AsyncIterator[RawClient]:
+    socket_ = socket.socket()
+    if receive_buffer:
+        socket_.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    socket_.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(socket_, ("127.0.0.1", server.port))
+    reader, writer = await asyncio.open_connection(sock=socket_, limit=1024)
+    path = server.url(token=token(role)).partition(str(server.port))[2]
+    writer.write(
+        f"GET {path} HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
+    )
+    head = await reader.readuntil(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 101 "), head
+    client = RawClient(reader, writer)
+    try:
+        yield client
+    finally:
+        await client.abort()

