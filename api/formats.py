@@ -3,7 +3,7 @@
 import csv
 import io
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from xml.sax.saxutils import escape
 
 import msgspec
@@ -40,20 +40,21 @@ def geojson(driver_id: str, track: Track) -> Iterator[bytes]:
 
     One fix is a Point, none at all a null geometry, as RFC 7946 asks.
     """
-    positions = np.stack([track.longitude, track.latitude], axis=1).round(DEGREES).tolist()
+    positions = np.stack([track.longitude, track.latitude], axis=1)
     if len(positions) > 1:
         yield b'{"type":"Feature","geometry":{"type":"LineString","coordinates":'
-        yield from _list(positions)
+        yield from _array(positions[part].round(DEGREES).tolist() for part in _parts(track))
         yield b"}"
-    elif positions:
-        yield b'{"type":"Feature","geometry":{"type":"Point","coordinates":' + _encode(positions[0]) + b"}"
+    elif len(positions):
+        point = positions[0].round(DEGREES).tolist()
+        yield b'{"type":"Feature","geometry":{"type":"Point","coordinates":' + _encode(point) + b"}"
     else:
         yield b'{"type":"Feature","geometry":null'
     yield b',"properties":{"driver_id":' + _encode(driver_id) + b',"datetimes":'
-    yield from _list(list(map(iso, track.fix_time.tolist())))
+    yield from _array([iso(t) for t in track.fix_time[part].tolist()] for part in _parts(track))
     for name, column in (("speeds", track.speed), ("courses", track.course), ("accuracies", track.accuracy)):
         yield b',"%b":' % name.encode()
-        yield from _list(column.round(DECIMALS).tolist())
+        yield from _array(column[part].round(DECIMALS).tolist() for part in _parts(track))
     yield b"}}"
 
 
@@ -101,11 +102,12 @@ def _columns(track: Track, part: slice) -> list[list[float]]:
     return [track.fix_time[part].tolist(), *degrees, *others]
 
 
-def _list(values: Sequence[object]) -> Iterator[bytes]:
-    """A JSON array; NaN becomes null."""
-    for start in range(0, len(values), CHUNK):
-        yield (b"," if start else b"[") + _encode(values[start : start + CHUNK])[1:-1]
-    yield b"]" if values else b"[]"
+def _array(parts: Iterable[Sequence[object]]) -> Iterator[bytes]:
+    """A JSON array of what all parts hold; NaN becomes null."""
+    yield b"["
+    for number, part in enumerate(parts):
+        yield (b"," if number else b"") + _encode(part)[1:-1]
+    yield b"]"
 
 
 def _gpx_point(
