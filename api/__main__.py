@@ -1,0 +1,227 @@
+"""The command line: `tracker …`, also `python -m api …`."""
+
+import asyncio
+import re
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, NoReturn, get_args
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from api.auth import secret_of, sign
+from api.client import DriverClient
+from api.config import Config, engine_settings, load
+from api.files import read_fixes, read_geofences, read_orders
+from api.replay import replay as run_replay
+from api.send import only_driver, report
+from api.send import send as run_send
+from storage import open_store
+from tracker.channels import Role
+from tracker.errors import ConfigurationError, InvalidInput, TrackerError
+
+app = typer.Typer(
+    name="tracker",
+    help="GPS tracking engine for delivery fleets.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Host = Annotated[str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")]
+Port = Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.", show_default="8000")]
+Store = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        help="sqlite:///FILE.gpkg or postgresql://USER@HOST/DATABASE.",
+        show_default="sqlite:///data/tracker.gpkg",
+    ),
+]
+ConfigFile = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="TOML file with settings.")]
+LogFormat = Annotated[
+    str | None, typer.Option(help="console for people, json for machines.", show_default="console", metavar="FORMAT")
+]
+FixesFile = Annotated[Path, typer.Argument(metavar="FIXES", help="Fixes as .csv, .ndjson or .gpx.", show_default=False)]
+
+
+@app.command()
+def serve(
+    host: Host = None, port: Port = None, store: Store = None, config: ConfigFile = None, log_format: LogFormat = None
+) -> None:
+    """Run the server.
+
+    Every setting can also be a TRACKER_* variable or a key of the configuration file.
+    """
+    from api.app import serve as run  # a server takes longer to import than the other commands to run
+
+    asyncio.run(run(load(config, host=host, port=port, store=store, log_format=log_format)))
+
+
+@app.command()
+def demo(
+    host: Host = None, port: Port = None, store: Store = None, config: ConfigFile = None, log_format: LogFormat = None
+) -> None:
+    """Run the server with a simulated fleet.
+
+    The fleet delivers in Taipei; links to look at it, with tokens, are printed.
+    """
+    from api.demo import demo as run
+
+    asyncio.run(run(load(config, host=host, port=port, store=store, log_format=log_format)))
+
+
+@app.command()
+def token(
+    sub: Annotated[str, typer.Option(help="User id; of a driver or a customer, also that id.", show_default=False)],
+    role: Annotated[str, typer.Option(metavar="ROLE", help=f"One of {', '.join(get_args(Role))}.", show_default=False)],
+    ttl: Annotated[str, typer.Option(help="How long it is valid: 90s, 15m, 1h, 7d.")] = "1h",
+    config: ConfigFile = None,
+) -> None:
+    """Print a signed token for trying things."""
+    if role not in get_args(Role):
+        raise InvalidInput(f'--role: "{role}" is not one of {", ".join(get_args(Role))}')
+    settings = load(config)
+    if settings.jwt_algorithm != "HS256":
+        raise ConfigurationError(
+            f"jwt_algorithm: {settings.jwt_algorithm} tokens are signed where their private key is"
+        )
+    claims = {name: value for name, value in (("aud", settings.jwt_audience), ("iss", settings.jwt_issuer)) if value}
+    secret = secret_of(settings)
+    typer.echo(sign(secret, sub=sub, role=role, ttl_s=_duration(ttl), now=time.time(), **claims))  # type: ignore[arg-type]
+
+
+@app.command()
+def replay(
+    fixes: FixesFile,
+    out: Annotated[
+        Path,
+        typer.Option(
+            metavar="DIR", help="Where positions.csv, events.ndjson and summary.json are written.", show_default=False
+        ),
+    ],
+    geofences: Annotated[Path | None, typer.Option(metavar="FILE", help="GeoJSON FeatureCollection.")] = None,
+    orders: Annotated[Path | None, typer.Option(metavar="FILE", help="JSON list of orders.")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting of the engine.")
+    ] = None,
+    config: ConfigFile = None,
+) -> None:
+    """Run a recorded file through the engine, offline."""
+    settings = engine_settings(set_ or [], load(config).engine)
+    recorded = read_fixes(fixes)
+    with _progress("replaying", len(recorded)) as advance:
+        summary = run_replay(
+            recorded,
+            out,
+            settings=settings,
+            geofences=read_geofences(geofences) if geofences else (),
+            orders=read_orders(orders) if orders else (),
+            progress=advance,
+        )
+    events = ", ".join(f"{count} {kind}" for kind, count in summary["events"].items()) or "no events"
+    typer.echo(
+        f"{summary['fixes']} fixes of {summary['drivers']} drivers in {summary['seconds']} s: {events}; see {out}"
+    )
+
+
+@app.command()
+def send(
+    fixes: FixesFile,
+    url: Annotated[str, typer.Option(help="ws://HOST:PORT/api/v1/websocket/ws/driver", show_default=False)],
+    token: Annotated[str, typer.Option(help="A driver's token.", envvar="TRACKER_TOKEN", show_default=False)],
+    speed: Annotated[str, typer.Option(help="Times faster than recorded.")] = "1x",
+    batch_s: Annotated[float, typer.Option(help="Recorded seconds that go into one batch.")] = 5.0,
+    driver: Annotated[str | None, typer.Option(help="Whose fixes to send, of a file with several drivers.")] = None,
+    now: Annotated[bool, typer.Option("--now", help="Shift all times so that the last fix is measured now.")] = False,
+) -> None:
+    """Stream a recorded file as a driver app would.
+
+    It is done when the server has acknowledged every fix.
+    """
+    factor = _factor(speed)
+    if not batch_s > 0:
+        raise InvalidInput("--batch-s: must be more than 0")
+    recorded = read_fixes(fixes)
+    index = only_driver(recorded, driver)
+
+    async def run() -> None:
+        with _progress("sending", len(index)) as advance:
+            async with DriverClient(url, token, notify=lambda text: typer.echo(f"tracker: {text}", err=True)) as client:
+                try:
+                    await run_send(
+                        client,
+                        recorded,
+                        index,
+                        speed=factor,
+                        batch_s=batch_s,
+                        now=time.time() if now else None,
+                        progress=advance,
+                    )
+                finally:
+                    typer.echo(report(client, len(index)))
+
+    asyncio.run(run())
+
+
+@app.command()
+def migrate(store: Store = None, config: ConfigFile = None) -> None:
+    """Create the store or update its schema."""
+    settings = load(config, store=store)
+
+    async def run(settings: Config) -> None:
+        opened = open_store(settings.store)
+        await opened.open()
+        await opened.close()
+
+    asyncio.run(run(settings))
+    typer.echo(f"{settings.store_name} is up to date")
+
+
+def _duration(text: str) -> float:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", text.strip())
+    if match is None or not float(match[1]):
+        raise InvalidInput(f'--ttl: "{text}" is not a duration such as 90s, 15m, 1h or 7d')
+    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}[match[2]]
+
+
+def _factor(text: str) -> float:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)x?", text.strip())
+    if match is None or not float(match[1]):
+        raise InvalidInput(f'--speed: "{text}" is not a factor such as 10x')
+    return float(match[1])
+
+
+@contextmanager
+def _progress(what: str, total: int) -> Iterator[Any]:
+    """A progress bar on a terminal; gives a function that takes the number of fixes done."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda done: progress.advance(task, done)
+
+
+def _fail(message: str) -> NoReturn:
+    sys.stderr.write(f"tracker: {' '.join(message.split())}\n")
+    sys.exit(2)
+
+
+def main() -> None:
+    """Run the command line: exit status 0, or 2 with one line on standard error."""
+    try:
+        sys.exit(app(prog_name="tracker", standalone_mode=False))
+    except TrackerError as error:
+        _fail(error.message)
+    except typer.TyperException as error:
+        _fail(f"{error.format_message()} See tracker --help.")
+    except KeyboardInterrupt:
+        sys.exit(0 if sys.argv[1:2] in (["serve"], ["demo"]) else 130)
+
+
+if __name__ == "__main__":
+    main()
