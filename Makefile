@@ -30,7 +30,7 @@ format: .venv/dev.stamp  ## format and fix what can be fixed
 
 bench: .venv/dev.stamp  ## measure; ARGS='-k fences' for some
 	@scripts/debian.sh postgresql-postgis
-	@$(PYTEST) benchmarks -o python_files='bench_*.py' --benchmark-only --benchmark-sort=fullname \
+	@$(PYTEST) benchmarks -o python_files='bench_*.py' -o python_functions='bench_* test_*' --benchmark-only --benchmark-sort=fullname \
 		--benchmark-columns=min,median,ops,rounds $(ARGS)
 
 lock: .venv/dev.stamp  ## pin the newest versions that pyproject.toml allows
