@@ -1,0 +1,35 @@
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from geo.earth import wrap_degrees
+from geo.grid import Grid
+
+degrees = st.floats(0, 30) | st.floats(0, 0.02)
+box = st.tuples(st.floats(-89, 89), st.floats(-180, 180), degrees, degrees)
+leg = st.tuples(st.floats(-89, 89), st.floats(-180, 180), st.floats(-3, 3), st.floats(-170, 170) | st.floats(-0.1, 0.1))
+
+
+@given(st.lists(box, max_size=12), st.lists(leg, max_size=12), st.sets(st.integers(0, 11)))
+def test_the_grid_finds_what_comparing_each_with_each_finds(boxes, legs, dropped) -> None:
+    grid = Grid()
+    for key, given_box in enumerate(boxes):
+        grid.put(key, *given_box)
+    for key in dropped:
+        grid.drop(key)
+    lat0, lon0, dlat, dlon = np.array(legs, float).reshape(-1, 4).T
+    found = grid.query(lat0, lon0, np.clip(lat0 + dlat, -90, 90), wrap_degrees(lon0 + dlon))
+    expected = []
+    for i in range(len(legs)):
+        lat1, half = np.clip(lat0[i] + dlat[i], -90, 90), wrap_degrees(wrap_degrees(lon0[i] + dlon[i]) - lon0[i]) / 2
+        for key, (lat, lon, height, width) in enumerate(boxes):
+            high = abs((lat0[i] + lat1) / 2 - lat) <= abs(lat1 - lat0[i]) / 2 + height
+            wide = abs(wrap_degrees(lon0[i] + half - lon)) <= abs(half) + width
+            if key not in dropped and high and wide:
+                expected.append((i, key))
+    assert list(zip(*(column.tolist() for column in found), strict=True)) == expected
+
+
+def test_an_empty_grid_finds_nothing() -> None:
+    leg, key = Grid().query(*np.zeros((4, 3)))
+    assert len(leg) == len(key) == 0

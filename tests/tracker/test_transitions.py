@@ -1,0 +1,177 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from geo.earth import distance
+from tests.fixes import LATITUDE, LONGITUDE, T0, place
+from tests.geo.test_fences import ring
+from tracker.errors import InvalidInput
+from tracker.records import Geofence, Legs, Transition
+from tracker.settings import EngineSettings
+from tracker.transitions import Fences
+
+SETTINGS = EngineSettings(exit_margin_m=10.0, exit_margin_sigmas=0.0, dwell_after_s=120.0)
+IDS = ["a", "b", "c", "d"]
+
+
+def circle(radius: float = 30.0, east: float = 0.0, geofence_id: str = "f") -> Geofence:
+    latitude, longitude = (float(x) for x in place(east))
+    return Geofence(geofence_id=geofence_id, type="Point", coordinates=[longitude, latitude], radius=radius)
+
+
+def path(t, east, north=0.0, driver: int = 0, sigma: float = 3.0) -> Legs:
+    """The legs of one driver through these places; the first is a point."""
+    t = T0 + np.asarray(t, float)
+    latitude, longitude = place(np.broadcast_to(np.asarray(east, float), t.shape), np.broadcast_to(north, t.shape))
+    before = np.maximum(np.arange(len(t)) - 1, 0)
+    return Legs(
+        np.full(len(t), driver),
+        t[before],
+        latitude[before],
+        longitude[before],
+        t,
+        latitude,
+        longitude,
+        np.full(len(t), sigma),
+        distance(latitude[before], longitude[before], latitude, longitude),
+    )
+
+
+def fences(*given: Geofence, settings: EngineSettings = SETTINGS) -> Fences:
+    made = Fences(settings)
+    for geofence in given:
+        made.put(geofence)
+    return made
+
+
+def told(transitions: list[Transition]) -> list[tuple[str, float]]:
+    return [(t.kind, pytest.approx(t.occurred_at - T0, abs=0.05)) for t in transitions]
+
+
+def test_a_fast_pass_between_two_fixes_is_an_enter_and_an_exit() -> None:
+    transitions = fences(circle(30.0)).advance(path([0, 10], [-100, 100]), IDS)
+    assert told(transitions) == [("enter", 3.5), ("exit", 6.5)]
+    assert {t.detected_at for t in transitions} == {T0 + 10}
+
+
+def test_a_pass_over_a_long_silence_is_not_believed() -> None:
+    assert fences(circle(30.0)).advance(path([0, 1000], [-100, 100]), IDS) == []
+    ended_inside = fences(circle(30.0)).advance(path([0, 1000], [-100, 0]), IDS)
+    assert told(ended_inside)[0] == ("enter", 700.0)
+
+
+def test_jitter_at_the_boundary_is_one_visit_and_the_exit_is_the_last_crossing() -> None:
+    t = [0, 10, 20, 30, 40, 50, 60]
+    transitions = fences(circle(30.0)).advance(path(t, [-100, -25, -35, -25, -35, -39.9, -60]), IDS)
+    assert told(transitions) == [("enter", 9.33), ("exit", 35.0)]
+
+
+def test_the_margin_grows_with_the_uncertainty() -> None:
+    uncertain = EngineSettings(exit_margin_m=10.0, exit_margin_sigmas=1.0)
+    legs = path([0, 10, 20], [0, 60, 200], sigma=50.0)
+    assert told(fences(circle(30.0), settings=uncertain).advance(legs, IDS)) == [("enter", 0.0), ("exit", 5.0)]
+    assert fences(circle(30.0), settings=uncertain).advance(path([0, 10], [0, 60], sigma=50.0), IDS)[-1].kind == "enter"
+
+
+def test_a_first_position_inside_is_an_enter_of_little_weight() -> None:
+    (entered,) = fences(circle(30.0)).advance(path([5], [29.0], sigma=10.0), IDS)
+    assert (entered.kind, entered.occurred_at, entered.evidence["first_fix"]) == ("enter", T0 + 5, True)
+    assert entered.confidence < 0.6
+
+
+def test_dwell_once_a_visit() -> None:
+    t = np.arange(0, 400, 10)
+    transitions = fences(circle(30.0)).advance(path(t, np.where(t < 300, 0.0, 500.0)), IDS)
+    assert told(transitions)[:2] == [("enter", 0.0), ("dwell", 120.0)]
+    assert [t.kind for t in transitions] == ["enter", "dwell", "exit"]
+    short = fences(circle(30.0)).advance(path([0, 100, 110, 130], [0, 0, 100, 100]), IDS)
+    assert [t.kind for t in short] == ["enter", "exit"]
+
+
+def test_a_fence_put_around_a_driver_and_removed_under_him() -> None:
+    watched = fences()
+    watched.advance(path([0, 10], [0, 0]), IDS)
+    watched.put(circle(30.0))
+    assert told(watched.advance(path([10, 20], [0, 0]).take(np.array([1])), IDS)) == [("enter", 20.0)]
+    assert watched.inside(0) == ["f"]
+    watched.remove("f")
+    assert watched.inside(0) == []
+    assert watched.advance(path([20, 30], [0, 500]).take(np.array([1])), IDS) == []
+    watched.put(circle(30.0, geofence_id="g"))  # takes the freed place, and knows nothing of the one before
+    assert told(watched.advance(path([30, 40], [0, 0]).take(np.array([1])), IDS)) == [("enter", 40.0)]
+
+
+def test_a_fence_of_another_shape_is_the_same_fence() -> None:
+    watched = fences(circle(30.0))
+    watched.advance(path([0], [0]), IDS)
+    watched.put(circle(300.0))
+    assert watched.advance(path([0, 10], [0, 200]).take(np.array([1])), IDS) == []
+    assert told(watched.advance(path([10, 20], [200, 400]).take(np.array([1])), IDS)) == [("exit", 15.0)]
+
+
+def test_polygons_with_their_margin() -> None:
+    square = ring([(-50, -50), (50, -50), (50, 50), (-50, 50)], LATITUDE, LONGITUDE)
+    watched = fences(Geofence(geofence_id="f", type="Polygon", coordinates=[square]))
+    assert told(watched.advance(path([0, 10, 20, 30], [-100, 0, 55, 100]), IDS)) == [("enter", 5.0), ("exit", 19.09)]
+
+
+def test_at_one_instant_the_exit_comes_first() -> None:
+    transitions = fences(circle(50.0, 0.0, "one"), circle(50.0, 100.0, "two")).advance(
+        path([0, 10, 20], [0, 100, 100]), IDS
+    )
+    assert [(t.kind, t.geofence_id) for t in transitions] == [("enter", "one"), ("exit", "one"), ("enter", "two")]
+
+
+def test_a_restored_driver_leaves_without_having_entered_again() -> None:
+    watched = fences(circle(30.0))
+    watched.restore(0, "f", T0 - 1000)
+    watched.restore(1, "gone", T0)
+    assert watched.inside(0) == ["f"]
+    transitions = watched.advance(path([0, 10], [0, 100]), IDS)
+    assert [t.kind for t in transitions] == ["dwell", "exit"]
+
+
+def test_a_bad_shape_leaves_what_was_there() -> None:
+    watched = fences(circle(30.0))
+    with pytest.raises(InvalidInput, match="geometry"):
+        watched.put(circle(-1.0))
+    with pytest.raises(InvalidInput):
+        watched.put(circle(-1.0, geofence_id="new"))
+    assert told(watched.advance(path([0], [0]), IDS)) == [("enter", 0.0)]
+
+
+walk = st.lists(st.tuples(st.integers(1, 200), st.integers(-120, 120), st.integers(-120, 120)), min_size=1, max_size=25)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(walk, min_size=1, max_size=4), st.lists(st.integers(0, 25), max_size=4))
+def test_any_split_gives_the_same_transitions_and_they_alternate(walks, cuts) -> None:
+    given_fences = [
+        circle(40.0),
+        circle(70.0, 50.0, "g"),
+        Geofence(
+            geofence_id="h", type="Polygon", coordinates=[ring([(-60, -90), (80, -60), (10, 80)], LATITUDE, LONGITUDE)]
+        ),
+    ]
+    paths = []
+    for driver, steps in enumerate(walks):
+        dt, east, north = np.array(steps, float).T
+        paths.append(path(np.cumsum(dt), east, north, driver))
+
+    def run(bounds: list[int]) -> list[Transition]:
+        watched, found = fences(*given_fences), []
+        for start, end in zip([0, *bounds], [*bounds, 25], strict=True):
+            parts = [p.take(np.arange(start, min(end, len(p.t1)))) for p in paths if len(p.t1) > start]
+            whole = Legs(*(np.concatenate([getattr(p, n) for p in parts] or [np.empty(0)]) for n in Legs.__slots__))
+            found += watched.advance(whole.take(np.arange(len(whole.t1))), IDS) if parts else []
+        return sorted(found, key=lambda t: t.event_id)
+
+    whole = run([])
+    assert run(sorted(set(cuts))) == whole
+    assert len({t.event_id for t in whole}) == len(whole)
+    for driver_id in IDS:
+        for geofence_id in "fgh":
+            mine = [t for t in whole if (t.driver_id, t.geofence_id) == (driver_id, geofence_id) and t.kind != "dwell"]
+            mine.sort(key=lambda t: (t.detected_at, t.occurred_at))
+            assert [t.kind for t in mine] == ["enter", "exit"] * (len(mine) // 2) + ["enter"] * (len(mine) % 2)
