@@ -25,7 +25,7 @@ HOLDER = """
     SELECT pid FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database
     WHERE locktype = 'advisory' AND (classid::bigint << 32) + objid::bigint = $1 AND granted
       AND datname = current_database()"""
-LOCK_WAIT = "2s"  # a server that was killed a moment ago may still be letting go
+LOCK_WAIT = "1s"  # a server that was killed a moment ago may still be letting go
 
 TEMPORARY = ("08", "40", "53", "57", "58")
 """SQLSTATE classes that pass: connection, rollback, resources (disk full), operator intervention, system error."""

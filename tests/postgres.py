@@ -113,7 +113,7 @@ class Server:
     def database(self, template: str = TEMPLATE) -> Iterator[str]:
         """The URL of a fresh database, dropped afterwards."""
         name = f"test_{next(self._numbers)}"
-        self.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
         try:
             yield self.url(name)
         finally:

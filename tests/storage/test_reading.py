@@ -10,7 +10,7 @@ from tracker.records import Delivery, Event, Geofence, Order, Route, Transition,
 
 
 def transition(
-    event_id: str, kind: TransitionKind, at: float, driver_id="D1", geofence_id="G1", late=False
+    event_id: str, kind: TransitionKind, at: float, driver_id: str = "D1", geofence_id: str = "G1", late: bool = False
 ) -> Transition:
     return Transition(
         event_id=event_id,
@@ -132,13 +132,7 @@ async def test_load_tells_who_is_inside(store: Store):
 
 async def test_load_gives_the_tail_of_each_driver_seen_lately(store: Store):
     await store.commit(Commit(track=runs([run("a", range(0, 100, 10)), run("b", [50, 60]), run("old", [1, 2])])))
-    await store.commit(
-        Commit(
-            track=run("a", [90, 95], connected=True),
-            aside=runs(
-                [run("a", [81], kind=Flag.LATE), run("a", [97], kind=Flag.OUTLIER), run("c", [99], kind=Flag.LATE)]
-            ),
-        )
-    )
+    aside = [run("a", [81], kind=Flag.LATE), run("a", [97], kind=Flag.OUTLIER), run("c", [99], kind=Flag.LATE)]
+    await store.commit(Commit(track=run("a", [90, 95], connected=True), aside=runs(aside)))
     tails = (await store.load(tail_s=20, since=T0 + 55)).tails
     assert same(tails, runs([run("a", [80, 81, 90, 95]), run("b", [50, 60])]))
