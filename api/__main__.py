@@ -32,20 +32,14 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Host = Annotated[str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")]
-Port = Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.", show_default="8000")]
+Host = Annotated[str | None, typer.Option(help="Address to listen on; else 127.0.0.1.")]
+Port = Annotated[int | None, typer.Option(help="Port to listen on; else 8000.")]
 Store = Annotated[
     str | None,
-    typer.Option(
-        metavar="URL",
-        help="sqlite:///FILE.gpkg or postgresql://USER@HOST/DATABASE.",
-        show_default="sqlite:///data/tracker.gpkg",
-    ),
+    typer.Option(metavar="URL", help="sqlite:///FILE.gpkg or postgresql://USER@HOST/DATABASE; else data/tracker.gpkg."),
 ]
 ConfigFile = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="TOML file with settings.")]
-LogFormat = Annotated[
-    str | None, typer.Option(help="console for people, json for machines.", show_default="console", metavar="FORMAT")
-]
+LogFormat = Annotated[str | None, typer.Option(help="console for people, json for machines.", metavar="FORMAT")]
 FixesFile = Annotated[Path, typer.Argument(metavar="FIXES", help="Fixes as .csv, .ndjson or .gpx.", show_default=False)]
 
 

@@ -9,7 +9,7 @@ from tracker.codec import parse_time
 from tracker.errors import InvalidInput
 from tracker.records import Destination, Geofence, Order, Route
 
-Id = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+Id = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*\Z")]
 Latitude = Annotated[float, msgspec.Meta(ge=-90, le=90)]
 Longitude = Annotated[float, msgspec.Meta(ge=-180, le=180)]
 Radius = Annotated[float, msgspec.Meta(gt=0, le=1_000_000)]  # metres

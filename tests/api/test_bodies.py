@@ -121,7 +121,9 @@ def test_a_wrong_route_names_its_field(body, field):
     assert caught.value.field == field
 
 
-def test_an_empty_id_is_refused():
+@pytest.mark.parametrize("order_id", ["", "a\x00b", "a\n", "x" * 201])
+def test_an_id_is_a_short_printable_text(order_id):
+    assert read_order("訂單 1/2", order()).order_id == "訂單 1/2"
     with pytest.raises(InvalidInput) as caught:
-        read_order("", order())
+        read_order(order_id, order())
     assert caught.value.field == "order_id"
