@@ -8,7 +8,7 @@ from geo import kalman
 from tracker import deliveries, gate, tracks
 from tracker.drivers import DriverTable, Latest
 from tracker.errors import Flag
-from tracker.eta import Prediction, Predictions
+from tracker.eta import Predictions
 from tracker.orders import OrderTable, Stage
 from tracker.records import Event, FixBatch, Flags, Floats, Geofence, Ints, Order, Route, Track, Updates
 from tracker.settings import EngineSettings
@@ -112,22 +112,14 @@ class Engine:
 
     def set_order(self, order: Order) -> None:
         """Add or replace an order; one that has ended is forgotten. Raises InvalidInput."""
-        before = self._orders.by_id.get(order.order_id)
-        self._orders.put(order, None if order.driver_id is None else self.driver_row(order.driver_id))
-        if (
-            order.ended
-            or before is None
-            or before.destination != order.destination
-            or before.driver_id != order.driver_id
-        ):
-            self._predictions.forget(order.order_id)
-        if order.driver_id is not None:
-            self._drivers.eta_asked.add(self.driver_row(order.driver_id))
+        row = None if order.driver_id is None else self.driver_row(order.driver_id)
+        self._orders.put(order, row)
+        if row is not None:
+            self._drivers.eta_asked.add(row)
 
     def remove_order(self, order_id: str) -> None:
         """Forget an order."""
         self._orders.remove(order_id)
-        self._predictions.forget(order_id)
 
     def set_route(self, route: Route) -> None:
         """Add or replace a route; a driver follows the one set last."""
@@ -183,12 +175,15 @@ class Engine:
             return False
         return bool(self._orders.is_next[slot] or self._orders.distance[slot] <= self._settings.visible_m)
 
-    def eta(self, order_id: str) -> Prediction | None:
-        """When the order's driver is expected, as last predicted; None when he is not under way to it."""
+    def eta(self, order_id: str) -> tuple[float, float, float] | None:
+        """When the order's driver is expected: 10 %, 50 % and 90 % quantiles, Unix seconds.
+
+        None before the first prediction, and when he is not, or no longer, under way to it.
+        """
         slot = self._orders.slot(order_id)
-        if slot is None or self._orders.stage[slot] >= Stage.ARRIVED:
+        if slot is None or self._orders.stage[slot] >= Stage.ARRIVED or np.isnan(self._orders.eta[slot]):
             return None
-        return self._predictions.get(order_id)
+        return float(self._orders.eta_low[slot]), float(self._orders.eta[slot]), float(self._orders.eta_high[slot])
 
     def restore(
         self,

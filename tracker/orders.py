@@ -7,10 +7,26 @@ import numpy as np
 from geo.fences import FenceIndex
 from tracker.records import Floats, Ints, Order, Route
 from tracker.settings import EngineSettings
-from tracker.shapes import destination_shape
+from tracker.shapes import centre, destination_shape
 
 _FIRST_CAPACITY = 64
-_COLUMNS = ["driver", "stage", "entered_at", "left_at", "eta", "distance", "fixes", "is_next", "next_since", "turn"]
+_COLUMNS = [
+    "driver",
+    "stage",
+    "latitude",
+    "longitude",
+    "entered_at",
+    "left_at",
+    "fixes",
+    "distance",
+    "eta",
+    "eta_low",
+    "eta_high",
+    "eta_announced",
+    "is_next",
+    "next_since",
+    "turn",
+]
 
 
 class Stage(IntEnum):
@@ -46,8 +62,14 @@ class OrderTable:
         """When the driver came into the destination he is in now; NaN outside."""
         self.left_at: Floats = np.full(_FIRST_CAPACITY, np.nan)
         """When the driver last went out of the destination."""
+        self.latitude: Floats = np.full(_FIRST_CAPACITY, np.nan)
+        self.longitude: Floats = np.full(_FIRST_CAPACITY, np.nan)
+        """The middle of the destination."""
         self.eta: Floats = np.full(_FIRST_CAPACITY, np.nan)
-        """Predicted arrival, the middle of the interval."""
+        self.eta_low: Floats = np.full(_FIRST_CAPACITY, np.nan)
+        self.eta_high: Floats = np.full(_FIRST_CAPACITY, np.nan)
+        """Predicted arrival and its interval."""
+        self.eta_announced: Floats = np.full(_FIRST_CAPACITY, np.nan)
         self.distance: Floats = np.full(_FIRST_CAPACITY, np.nan)
         """From the driver to the destination's edge, m, negative inside."""
         self.fixes: Ints = np.zeros(_FIRST_CAPACITY, np.int64)
@@ -82,9 +104,10 @@ class OrderTable:
             return
         if slot is None:
             slot = self._take_slot(order.order_id, driver)
+            before = None
+        if before is None or before.destination != order.destination:
             self.areas.put(slot, shape)
-        elif before is not None and before.destination != order.destination:
-            self.areas.put(slot, shape)
+            self.latitude[slot], self.longitude[slot] = centre(order.destination)
             self._clear(slot)
         self.stage[slot] = stage_of(order)
         self._rank(driver, now)
@@ -144,14 +167,13 @@ class OrderTable:
                 self._grow()
         self.driver[slot] = driver
         self.is_next[slot] = False
-        self._clear(slot)
         self._slot[order_id] = slot
         self._of_driver.setdefault(driver, []).append(order_id)
         self._sorted = None
         return slot
 
     def _clear(self, slot: int) -> None:
-        for column in (self.entered_at, self.left_at, self.eta, self.distance):
+        for column in (self.entered_at, self.left_at, self.distance, self.eta, self.eta_announced):
             column[slot] = np.nan
         self.fixes[slot] = 0
 
