@@ -22,6 +22,7 @@ from tracker.messages import (
     DeliveryConfirmed,
     Error,
     Heartbeat,
+    LocationAck,
     OrderUpdate,
     ServerMessage,
     Since,
@@ -97,7 +98,15 @@ class Session:
         driver_id = self.viewer.driver_id
         if self.viewer.role != "driver" or driver_id is None:
             raise NotAllowed("Only drivers report where they are; use a token with the role driver.")
-        self._services.line.put(driver_id, report, received_at, self._send)
+        self._services.line.put(driver_id, report, received_at, self._answer)
+
+    def _answer(self, answer: LocationAck | Error) -> None:
+        """Acknowledge a report that has a `seq`; of one without, say only what was refused."""
+        if isinstance(answer, LocationAck) and answer.seq is None:
+            for refused in answer.rejected:
+                self._send(Error(code=refused.code, message=refused.message))
+        else:
+            self._send(answer)
 
     def _do(self, message: ClientMessage) -> None:
         match message:

@@ -22,7 +22,10 @@ def batch(engine: Engine, driver_id: str | list[str], t, east, north=0.0, *, rec
     n = len(t)
     ids = [driver_id] * n if isinstance(driver_id, str) else driver_id
     latitude, longitude = place(np.broadcast_to(east, n), np.broadcast_to(north, n))
-    column = {name: np.broadcast_to(np.asarray(columns.get(name, np.nan), float), n) for name in ("speed", "course", "accuracy")}
+    column = {
+        name: np.broadcast_to(np.asarray(columns.get(name, np.nan), float), n)
+        for name in ("speed", "course", "accuracy")
+    }
     return FixBatch(
         driver=np.array([engine.driver_row(d) for d in ids], np.int64),
         fix_time=T0 + t,

@@ -109,13 +109,13 @@ def _advance_order(
     found: Found,
 ) -> None:
     slot = int(v.slot[0])
-    t1, sigma = legs.t1[v.leg], legs.sigma1[v.leg]
+    t1, sigma, newest = legs.t1[v.leg], legs.sigma1[v.leg], legs.newest[v.leg]
     driver = int(table.driver[slot])
-    recorder = _Recorder(table, slot, drivers.ids[driver], float(drivers.newest[driver]), settings, found)
+    recorder = _Recorder(table, slot, drivers.ids[driver], settings, found)
     close = np.flatnonzero(_is_close(table, v, t1, settings) & (t1 >= table.next_since[slot]))
     if table.stage[slot] < Stage.APPROACHING and table.is_next[slot] and len(close):
         i = int(close[0])
-        recorder.record("approaching", t1[i], t1[i], 1.0, {"distance": _round(v.distance[i])})
+        recorder.record("approaching", t1[i], t1[i], newest[i], 1.0, {"distance": _round(v.distance[i])})
     after = 0
     if table.stage[slot] < Stage.ARRIVED:
         arrived = _find_arrival(table, slot, v, t1, speed, settings)
@@ -130,7 +130,7 @@ def _advance_order(
             "distance": _round(v.distance[i]),
         }
         confidence = _NORMAL.cdf(max(-float(v.distance[i]), 0.0) / max(float(sigma[i]), 0.1))
-        recorder.record("driver_arrived", entered_at, t1[i], confidence, evidence)
+        recorder.record("driver_arrived", entered_at, t1[i], newest[i], confidence, evidence)
         after = i + 1
     out = after + np.flatnonzero(v.distance[after:] > settings.departed_margin_m)
     if len(out):
@@ -140,7 +140,7 @@ def _advance_order(
         left_at = float(crossed[-1]) if len(crossed) else float(table.left_at[slot])
         if np.isnan(left_at):  # he was never seen to cross: the destination moved, or the server started anew
             left_at = float(t1[i])
-        recorder.record("departed", left_at, t1[i], 1.0, {"distance": _round(v.distance[i])})
+        recorder.record("departed", left_at, t1[i], newest[i], 1.0, {"distance": _round(v.distance[i])})
         table.entered_at[slot] = np.nan
 
 
@@ -175,7 +175,6 @@ class _Recorder:
     table: OrderTable
     slot: int
     driver_id: str
-    newest: float  # fix_time of the driver's newest fix in this call
     settings: EngineSettings
     found: Found
 
@@ -184,6 +183,7 @@ class _Recorder:
         kind: DeliveryStatus,
         occurred_at: float,
         detected_at: float,
+        newest: float,
         confidence: float,
         evidence: dict[str, float],
     ) -> None:
@@ -201,7 +201,7 @@ class _Recorder:
                 occurred_at=float(occurred_at),
                 detected_at=float(detected_at),
                 confidence=round(confidence, 3),
-                late=self.newest - float(detected_at) > self.settings.stale_after_s,
+                late=bool(newest - detected_at > self.settings.stale_after_s),
                 evidence=evidence,
             )
         )

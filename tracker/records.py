@@ -94,6 +94,7 @@ class Legs:
     longitude1: Floats
     sigma1: Floats  # m
     length: Floats  # m
+    newest: Floats  # fix_time of the driver's newest fix that had come in when this one did
 
     def take(self, index: Ints) -> "Legs":
         """Some of them."""

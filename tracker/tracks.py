@@ -31,7 +31,19 @@ def legs(batch: FixBatch, index: Ints, estimate: Floats, prior: Floats) -> Legs:
 
     t0, latitude0, longitude0 = map(start, (t1, latitude1, longitude1), prior)
     length = distance(latitude0, longitude0, latitude1, longitude1)
-    return Legs(driver, t0, latitude0, longitude0, t1, latitude1, longitude1, sigma1, length)
+    newest = t1[_newest_by_then(driver, batch.received_at[index])]
+    return Legs(driver, t0, latitude0, longitude0, t1, latitude1, longitude1, sigma1, length, newest)
+
+
+def _newest_by_then(driver: Ints, received_at: Floats) -> Ints:
+    """For each fix of columns (k,) by driver, then time: the driver's last one that was received no later."""
+    order = np.lexsort((received_at, driver))
+    last = np.maximum.accumulate(order)  # drivers' places rise, so one driver's never reach into the next's
+    key = np.stack([driver, received_at])[:, order]
+    together = np.flatnonzero(np.append((np.diff(key) != 0).any(axis=0), True))  # the end of each frame
+    newest = np.empty_like(order)
+    newest[order] = last[together[np.searchsorted(together, np.arange(len(order)))]]
+    return newest
 
 
 def _columns(batch: FixBatch, index: Ints) -> list[Floats]:

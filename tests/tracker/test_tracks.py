@@ -19,6 +19,14 @@ def test_legs_join_each_position_to_the_one_before_it() -> None:
     assert joined.t1.tolist() == whole.fix_time.tolist()
 
 
+def test_each_leg_knows_the_newest_fix_that_had_come_in_by_then() -> None:
+    engine = Engine(EngineSettings())
+    received = T0 + np.array([50.0, 10.0, 50.0, 90.0, 7.0])
+    whole = batch(engine, ["a", "a", "a", "a", "b"], [1.0, 2.0, 3.0, 4.0, 5.0], 0.0, received_at=received)
+    joined = legs(whole, np.arange(5), np.ones((5, 5)), np.full((3, 5), np.nan))
+    assert (joined.newest - T0).tolist() == [3.0, 2.0, 3.0, 4.0, 5.0]
+
+
 def test_what_lies_aside_is_sorted_into_runs_of_one_kind() -> None:
     engine = Engine(EngineSettings())
     whole = batch(engine, ["b", "a", "a", "a"], [5.0, 3.0, 1.0, 2.0], 0.0)

@@ -35,6 +35,7 @@ def path(t, east, north=0.0, driver: int = 0, sigma: float = 3.0) -> Legs:
         longitude,
         np.full(len(t), sigma),
         distance(latitude[before], longitude[before], latitude, longitude),
+        t,
     )
 
 

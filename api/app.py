@@ -1,0 +1,136 @@
+"""Puts a server together, runs it, and takes it apart again without losing anything."""
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+
+import structlog
+import uvicorn
+
+from api.auth import Authenticator
+from api.config import Config
+from api.line import Line
+from api.logs import configure_logs
+from api.office import Office
+from api.protocol import websocket_class
+from api.services import Services
+from api.web import make_app
+from storage import open_store
+from storage.writer import Writer
+from tracker.engine import Engine
+from tracker.hub import Hub
+
+log = structlog.get_logger()
+
+TAIL_S = 120.0
+"""So much of each driver's track warms the filter up after a restart."""
+
+
+@asynccontextmanager
+async def running(config: Config, clock: Callable[[], float] = time.time) -> AsyncIterator[Services]:
+    """Everything of a server but its port."""
+    authenticator = Authenticator(config)
+    store = open_store(config.store)
+    await store.open()
+    try:
+        writer = Writer(store, max_pending_fixes=config.max_pending_fixes)
+        services = Services(
+            config=config,
+            clock=clock,
+            store=store,
+            writer=writer,
+            engine=Engine(config.engine),
+            hub=Hub(asyncio.get_running_loop().call_soon),
+            authenticator=authenticator,
+        )
+        services.line = Line(services)
+        services.office = Office(services)
+        await _restore(services)
+        await writer.start()
+        flushing = asyncio.create_task(_flush_forever(services))
+        try:
+            yield services
+        finally:
+            flushing.cancel()
+            await services.line.drained()
+            await writer.close()
+    finally:
+        await store.close()
+
+
+async def serve(config: Config, *, ready: Callable[[Services], Awaitable[None]] | None = None) -> None:
+    """Run a server until it is told to stop; `ready` is awaited once it listens. Raises TrackerError."""
+    configure_logs(config)
+    async with running(config) as services:
+        settings = uvicorn.Config(
+            make_app(services),
+            host=config.host,
+            port=config.port,
+            ws=websocket_class(services),
+            http="httptools",
+            lifespan="off",
+            access_log=False,  # it would print query strings, and so tokens
+            log_config=None,
+            timeout_graceful_shutdown=int(config.drain_s) + 1,
+        )
+        server = _Server(settings, services, ready)
+        await server.serve()
+        await server.finish()
+    log.info("stopped")
+
+
+class _Server(uvicorn.Server):
+    """Says when it listens."""
+
+    def __init__(
+        self, settings: uvicorn.Config, services: Services, ready: Callable[[Services], Awaitable[None]] | None
+    ) -> None:
+        super().__init__(settings)
+        self._services = services
+        self._ready = ready
+        self._readying: asyncio.Future[None] | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.should_exit:
+            return
+        _, port, *_ = self.servers[0].sockets[0].getsockname()
+        config = self._services.config
+        log.info("listening", url=f"http://{config.host}:{port}", store=config.store_name)
+        if self._ready:
+            self._readying = asyncio.ensure_future(self._ready(self._services))
+            self._readying.add_done_callback(self._stop_if_failed)
+
+    async def finish(self) -> None:
+        """End what `ready` began. Raises what it raised."""
+        if self._readying:
+            self._readying.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._readying
+
+    def _stop_if_failed(self, readying: "asyncio.Future[None]") -> None:
+        if not readying.cancelled() and readying.exception():
+            self.should_exit = True
+
+
+async def _restore(services: Services) -> None:
+    snapshot = await services.store.load(tail_s=TAIL_S, since=0.0)
+    services.engine.restore(
+        orders=snapshot.orders,
+        geofences=snapshot.geofences,
+        routes=snapshot.routes,
+        inside=snapshot.inside,
+        tails=snapshot.tails,
+    )
+    log.info("restored", drivers=len(snapshot.tails), orders=len(snapshot.orders), geofences=len(snapshot.geofences))
+
+
+async def _flush_forever(services: Services) -> None:
+    interval = services.config.flush_interval_ms / 1000
+    while True:
+        await asyncio.sleep(interval)
+        services.line.publish_locations()
+        for _ in services.hub.flush_slices():
+            await asyncio.sleep(0)

@@ -1,0 +1,184 @@
+"""The one line from sockets to store to sockets: intake, engine, writer, then acknowledgements and publications."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import structlog
+
+from api.services import Services
+from geo.kalman import ACCURACY_PER_SIGMA
+from storage.store import Commit, Committed
+from tracker.announce import delivery_messages, transition_messages
+from tracker.channels import channel
+from tracker.codec import Report, encode, frame, iso, reliable
+from tracker.drivers import Latest
+from tracker.errors import Flag, TrackerError
+from tracker.intake import Frame, Intake, Part
+from tracker.messages import DriverLocation, Error, LocationAck
+from tracker.records import Delivery, Event, Message, Transition, Updates
+
+log = structlog.get_logger()
+
+
+class Line:
+    """Takes reports from sessions, and commits from everyone else, in one order; what they cause goes out afterwards."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._config = services.config
+        self._intake = Intake()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._moved: set[int] = set()
+        self._waiting: list[Callable[[], None]] = []
+        self.counts: Counter[str] = Counter()
+        """Fixes by what became of them."""
+
+    # In
+
+    def put(
+        self, driver_id: str, report: Report, received_at: float, reply: Callable[[LocationAck | Error], None]
+    ) -> None:
+        """Take a driver's report; `reply` is called once, when its fixes are durable or cannot become so."""
+        for refused in report.rejected:
+            self.counts[refused.code] += 1
+        self._intake.put(Frame(self._services.engine.driver_row(driver_id), report, received_at, reply))
+        if self._intake.fixes and self._idle.is_set():
+            self._idle.clear()
+            asyncio.get_running_loop().call_later(self._config.tick_ms / 1000, self._tick)
+
+    @property
+    def full(self) -> bool:
+        """Whether sessions should stop reading for now."""
+        return self._services.writer.full or self._intake.fixes > self._config.max_pending_fixes
+
+    def when_room(self, callback: Callable[[], None]) -> None:
+        """Call back once when the line is no longer full."""
+        self._waiting.append(callback)
+
+    async def commit(self, commit: Commit) -> Committed:
+        """Store what is not fixes, in its turn; its messages are published after the commit."""
+        return await self._store(commit)
+
+    async def drained(self) -> None:
+        """Wait until everything taken has gone to the writer."""
+        await self._idle.wait()
+
+    # Through
+
+    def _tick(self) -> None:
+        batch, parts = self._intake.take()
+        try:
+            updates = self._services.engine.ingest(batch)
+            commit = self._commit_of(updates)
+        except Exception:
+            log.exception("engine failed", fixes=len(batch))
+            _refuse(parts, TrackerError())
+        else:
+            self._moved.update(batch.driver[updates.flag == Flag.ACCEPTED].tolist())
+            self._store(commit).add_done_callback(partial(self._settle, parts, updates))
+        if self._intake.fixes:
+            asyncio.get_running_loop().call_soon(self._tick)
+        else:
+            self._idle.set()
+
+    def _commit_of(self, updates: Updates) -> Commit:
+        return Commit(
+            track=updates.track,
+            aside=updates.aside,
+            events=updates.events,
+            save=updates.orders,
+            messages=[message for event in updates.events for message in self._messages_of(event)],
+        )
+
+    def _messages_of(self, event: Event) -> list[Message]:
+        if isinstance(event, Transition):
+            return transition_messages(event)
+        assert isinstance(event, Delivery)
+        order = self._services.engine.orders[event.order_id]
+        return delivery_messages(event, order, self._config.language)
+
+    def _store(self, commit: Commit) -> "asyncio.Future[Committed]":
+        future = self._services.writer.put(commit)
+        future.add_done_callback(partial(self._publish, commit))
+        return future
+
+    # Out
+
+    def _publish(self, commit: Commit, future: "asyncio.Future[Committed]") -> None:
+        if self._waiting and not self.full:
+            waiting, self._waiting = self._waiting, []
+            for callback in waiting:
+                callback()
+        if future.cancelled() or future.exception():
+            return
+        hub = self._services.hub
+        for message, seq in zip(commit.messages, future.result().seqs, strict=True):
+            if hub.wants(message.topic):
+                name = channel(message.topic)
+                payload = reliable(message.body, event_id=message.event_id, channel=name, seq=seq)
+                hub.publish(message.topic, frame(payload), seq)
+
+    def _settle(self, parts: list[Part], updates: Updates, future: "asyncio.Future[Committed]") -> None:
+        if future.cancelled():
+            return
+        error = future.exception()
+        if error:
+            log.error("commit failed", error=repr(error))
+            _refuse(parts, error if isinstance(error, TrackerError) else TrackerError())
+            return
+        flag = updates.flag
+        flag[updates.aside_index[future.result().duplicate]] = Flag.DUPLICATE
+        for value, count in zip(*np.unique(flag, return_counts=True), strict=True):
+            self.counts[Flag(int(value)).code] += int(count)
+        for part in parts:
+            part.settle(flag)
+
+    def publish_locations(self) -> None:
+        """Put the newest position of every driver that moved since the last time into the hub."""
+        moved, self._moved = self._moved, set()
+        engine, hub = self._services.engine, self._services.hub
+        now = self._services.clock()
+        ids = engine.driver_ids
+        for latest in engine.latest(ids[row] for row in moved):
+            topics = [topic for topic in self._topics_of(latest.driver_id) if hub.wants(topic)]
+            if topics:
+                located = self.location_frame(latest, now)
+                for topic in topics:
+                    hub.put_latest(topic, latest.driver_id, located)
+
+    def _topics_of(self, driver_id: str) -> list[str]:
+        engine = self._services.engine
+        topics = ["drivers", f"driver:{driver_id}"]
+        for order_id in engine.orders_of(driver_id):
+            topics.append(f"order:{order_id}")
+            if engine.visible(order_id):
+                topics.append(f"order:{order_id}@customer:{engine.orders[order_id].customer_id}")
+        return topics
+
+    def location_frame(self, latest: Latest, now: float) -> bytes:
+        """A whole `driver.location` frame."""
+        message = DriverLocation(
+            driver_id=latest.driver_id,
+            latitude=round(latest.latitude, 7),
+            longitude=round(latest.longitude, 7),
+            speed=_known(latest.speed, 2),
+            heading=_known(latest.course, 1),
+            accuracy=_known(latest.sigma * ACCURACY_PER_SIGMA, 1),
+            timestamp=iso(latest.fix_time),
+            age=round(max(now - latest.fix_time, 0.0), 1),
+        )
+        return frame(encode(message))
+
+
+def _known(value: float, digits: int) -> float | None:
+    return None if value != value else round(value, digits)
+
+
+def _refuse(parts: list[Part], error: TrackerError) -> None:
+    for part in parts:
+        if part.frame.taken == part.first + part.count:  # its last part so far
+            part.frame.reply(Error(code=error.code, message=error.message, ref=part.frame.report.seq))
