@@ -118,7 +118,7 @@ class WebSocket(asyncio.Protocol):
         self._messages = 0
         self._malformed = 0
         self._reading = True
-        self._room: asyncio.Future[None] | None = None
+        self._resumed: asyncio.Future[None] | None = None
         # Times of the event loop
         self._loop = asyncio.get_running_loop()
         self._opened_at = self._alive_at = self._pinged_at = self._loop.time()
@@ -155,7 +155,7 @@ class WebSocket(asyncio.Protocol):
     def resume_writing(self) -> None:
         """The peer has caught up."""
         self._outbox.resume()
-        self._make_room()
+        self._tell_resumed()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
@@ -253,7 +253,7 @@ class WebSocket(asyncio.Protocol):
             claims,
             self._outbox,
             self._connection_id,
-            room=self._wait_for_room,
+            resumed=self._wait_until_resumed,
             tasks=self._server_state.tasks,
         )
         self._session.start()
@@ -271,7 +271,7 @@ class WebSocket(asyncio.Protocol):
         self._services.hub.drop(self._outbox)
         if self._session is not None:
             self._shell.users.remove(self._session.viewer.user_id, self)
-        self._make_room()
+        self._tell_resumed()
 
     # Reading
 
@@ -341,14 +341,14 @@ class WebSocket(asyncio.Protocol):
     def _refuse(self, error: TrackerError, ref: int | None) -> None:
         self._send(Error(code=error.code, message=error.message, ref=ref))
 
-    async def _wait_for_room(self) -> None:
-        if self._outbox.paused and not self._outbox.closed:
-            self._room = self._loop.create_future()
-            await self._room
+    async def _wait_until_resumed(self) -> None:
+        if not self._outbox.closed:
+            self._resumed = self._loop.create_future()
+            await self._resumed
 
-    def _make_room(self) -> None:
-        if self._room is not None and not self._room.done():
-            self._room.set_result(None)
+    def _tell_resumed(self) -> None:
+        if self._resumed is not None and not self._resumed.done():
+            self._resumed.set_result(None)
 
 
 def websocket_class(services: Services) -> type[asyncio.Protocol]:

@@ -53,7 +53,7 @@ class Session:
         outbox: Outbox,
         connection_id: str,
         *,
-        room: Callable[[], Awaitable[None]],
+        resumed: Callable[[], Awaitable[None]],
         tasks: set[asyncio.Task[None]],
     ) -> None:
         self.viewer = claims.viewer
@@ -62,7 +62,7 @@ class Session:
         self._warned = False
         self._outbox = outbox
         self._connection_id = connection_id
-        self._room = room  # waits until the outbox is not paused
+        self._resumed = resumed  # waits until the outbox has been resumed
         self._tasks = tasks  # where the server finds what it must wait for
         self._topics: dict[str, str] = {}  # joined, by channel
         self._waiting: deque[ClientMessage] = deque()
@@ -174,18 +174,19 @@ class Session:
         hub.hold(topic, self._outbox)  # what is published while the past is read comes after it
         try:
             missed, seq, recovered = await self._missed(topic, since)
-            await self._room()
         except BaseException:
             hub.leave(topic, self._outbox)
             raise
         if self._outbox.closed:
             return
         if missed:
-            self._outbox.send(b"".join(_frame_of(seq, message) for seq, message in missed))
+            self._outbox.send_past([_frame_of(seq, message) for seq, message in missed])
         epoch = self._services.store.epoch
         self._send(Subscribed(channel=channel, epoch=epoch, seq=seq, recovered=recovered))
         self._join(channel, topic, after=seq)
         self._show_positions(channel, order)
+        if missed and self._outbox.paused:
+            await self._resumed()  # one past at a time is enough to keep for a slow reader
 
     async def _order_of(self, channel: str) -> Order | None:
         order_id = channels.order_id_of(channel)

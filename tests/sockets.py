@@ -188,11 +188,21 @@ class Client:
     async def alive(self) -> bool:
         return (await self.ask("heartbeat"))["type"] == "heartbeat"
 
+    async def stays_alive(self, seconds: float) -> bool:
+        """Whether it is answered, and hears nothing else, for so long."""
+        clock = asyncio.get_running_loop().time
+        end = clock() + seconds
+        while clock() < end:
+            if not await self.alive():
+                return False
+        return True
+
     async def closed(self) -> int | None:
         """The code with which the server ends the connection; what it sends before is read."""
-        with suppress(ConnectionClosed):
-            while True:
-                await self.socket.recv()
+        async with asyncio.timeout(5):
+            with suppress(ConnectionClosed):
+                while True:
+                    await self.socket.recv()
         return self.socket.close_code
 
 

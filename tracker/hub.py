@@ -61,6 +61,13 @@ class Outbox:
         if not self.paused:
             self.flush()
 
+    def send_past(self, frames: list[bytes]) -> None:
+        """Write what a subscriber missed, after those that wait; it makes nobody slow, so give one at a time."""
+        if not self.closed:
+            self._queue.append(b"".join(frames))
+            if not self.paused:
+                self.flush()
+
     def queue(self, frame: bytes) -> None:
         """Let a reliable frame wait for the next flush."""
         if self.closed:

@@ -59,7 +59,7 @@ async def test_a_token_may_come_with_the_request(options):
 
 
 async def test_a_token_may_come_as_the_first_message_and_what_follows_it_is_heard():
-    async with serving() as server, connect(server.url("/driver")) as socket:
+    async with serving(rate_limit_burst=100_000, **QUICK) as server, connect(server.url("/driver")) as socket:
         client = Client(socket)
         assert (await client.receive())["status"] == "authentication_required"
         refused = await client.ask("location_batch", seq=1, fixes=[])
@@ -68,6 +68,7 @@ async def test_a_token_may_come_as_the_first_message_and_what_follows_it_is_hear
         await client.send("location_batch", seq=2, fixes=[])
         assert (await client.receive())["status"] == "connected"
         assert (await client.receive())["seq"] == 2
+        assert await client.stays_alive(0.1)
 
 
 async def test_who_does_not_authenticate_in_time_is_closed():
@@ -117,23 +118,23 @@ async def test_pages_connect_from_this_host_and_from_allowed_origins_only():
 
 
 async def test_a_socket_does_not_outlive_its_token():
-    async with serving(**QUICK) as server, server.client(ttl_s=100.0) as client:
+    async with serving(rate_limit_burst=100_000, **QUICK) as server, server.client(ttl_s=100.0) as client:
         clock = server.clock
         server.clock = lambda: clock() + 50.0
         assert (await client.receive())["type"] == "auth.expiring"
-        assert await client.alive()
+        assert await client.stays_alive(0.05)
         server.clock = lambda: clock() + 102.0
         assert await client.closed() == 4401
 
 
 async def test_a_sixth_connection_of_a_user_ends_the_oldest():
     async with serving() as server, server.client(sub="other") as other:
-        clients = [await connect(server.url(token=token())) for _ in range(6)]
-        assert await Client(clients[0]).closed() == 4409
-        await clients[1].close()
+        sockets = [await connect(server.url(token=token())) for _ in range(6)]
+        assert await Client(sockets[0]).closed() == 4409
+        await sockets.pop().close()
         await until(lambda: len(server.server.server_state.connections) == 5)
-        clients.append(await connect(server.url(token=token())))
-        for socket in clients[2:]:
+        sockets.append(await connect(server.url(token=token())))
+        for socket in sockets[1:]:
             await socket.recv()
             assert await Client(socket).alive()
             await socket.close()
@@ -162,6 +163,16 @@ async def test_a_peer_that_answers_pings_stays():
         while (answer := await client.receive()).opcode is Opcode.PING:
             pass
         assert b"heartbeat" in answer.data
+
+
+async def test_pings_come_no_more_often_than_asked_for():
+    clock = asyncio.get_running_loop().time
+    start = clock()
+    async with serving(ping_interval_s=0.05, **QUICK) as server, raw_client(server) as client:
+        await client.receive()
+        for _ in range(3):
+            assert (await client.receive()).opcode is Opcode.PING
+        assert clock() - start >= 3 * 0.05
 
 
 async def test_a_message_of_64_kib_is_taken_and_a_larger_one_is_not():
@@ -205,6 +216,13 @@ async def test_malformed_messages_are_answered_and_too_many_end_the_connection_a
             assert await client.closed() == 4400
             assert await other.alive()
     assert {entry["log_level"] for entry in logs} == {"info"}
+
+
+async def test_what_comes_after_the_last_straw_is_not_taken():
+    async with serving(max_malformed=1) as server, raw_client(server, "driver") as client:
+        await client.send(Frame(Opcode.TEXT, b"{"), Frame(Opcode.TEXT, b'{"type":"location_batch","seq":1,"fixes":[]}'))
+        assert await client.receive_close() == 4400
+        assert not server.line.reports
 
 
 async def test_an_error_says_which_message_it_is_about():
@@ -309,16 +327,37 @@ async def test_a_paused_client_ends_with_the_newest_of_each_driver_and_never_goe
         assert len(seen["D0"]) < step / 2
 
 
+async def test_who_is_behind_with_reading_can_still_resume_more_than_an_outbox_holds():
+    async with serving(outbox_messages=10) as server, raw_client(server, receive_buffer=4096) as client:
+        await client.receive()
+        await client.send(Frame(Opcode.TEXT, b'{"type":"subscribe","channel":"drivers"}'))
+        await client.receive()
+        while not server.hub.counts["conflated"]:
+            for driver in range(100):
+                server.hub.put_latest("drivers", f"D{driver}", location(f"D{driver}", 1.0))
+            server.hub.flush()
+            await asyncio.sleep(0)
+        for channel in ("orders", "routes", "customers"):
+            for _ in range(2):
+                server.publish(channel, "x" * 200_000, to_hub=False)
+            since = b'"since":{"epoch":"epoch-1","seq":0}'
+            await client.send(Frame(Opcode.TEXT, b'{"type":"subscribe","channel":"%b",%b}' % (channel.encode(), since)))
+        seen = []
+        while len(seen) < 9:
+            message = json.loads((await client.receive()).data)
+            if "channel" in message:
+                seen.append((message["channel"], message["seq"]))
+        assert seen == [(channel, seq) for channel in ("orders", "routes", "customers") for seq in (1, 2, 2)]
+        assert not server.hub.counts["slow"]
+
+
 async def test_drivers_are_not_read_while_the_line_is_full_and_nobody_else_notices():
     async with serving(idle_timeout_s=0.1, rate_limit_burst=100_000) as server, server.client("driver") as client:
         server.line.full = True
         await client.ask("location_batch", seq=1, fixes=[])
         await client.send("location_batch", seq=2, fixes=[])
         async with server.client() as other:
-            clock = asyncio.get_running_loop().time
-            full_until = clock() + 0.2  # longer than idle: who is not read is not idle
-            while clock() < full_until:
-                assert await other.alive()
+            assert await other.stays_alive(0.2)  # longer than idle: who is not read is not idle
         assert len(server.line.reports) == 1
         server.line.make_room()
         assert (await client.receive())["seq"] == 2

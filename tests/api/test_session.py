@@ -296,15 +296,31 @@ async def test_a_failing_store_is_an_error_and_leaves_nothing_joined():
         assert not server.hub.wants("orders")
 
 
-async def test_a_client_that_left_while_the_store_was_read_joins_nothing():
+async def test_a_subscription_that_fails_has_left_the_one_before():
+    async with serving() as server, server.client() as client:
+        await client.ask("subscribe", channel="orders")
+
+        async def broken(topic):
+            raise Conflict
+
+        server.store.last_seq = broken
+        await client.ask("subscribe", channel="orders")
+        assert (await client.ask("unsubscribe", channel="orders"))["code"] == "unknown_channel"
+
+
+@pytest.mark.parametrize("channel", ["orders", "order:O1"])
+async def test_a_client_that_left_while_the_store_was_read_joins_nothing(channel):
     async with serving() as server:
+        server.store.orders["O1"] = an_order()
         async with server.client() as client:
             server.store.open.clear()
-            await client.send("subscribe", channel="orders")
+            await client.send("subscribe", channel=channel)
             await server.store.reading.wait()
         await until(lambda: not server.hub.wants("user:U1"))
+        assert server.server.server_state.tasks
         server.store.open.set()
-        await until(lambda: not server.hub.wants("orders"))
+        await until(lambda: not server.server.server_state.tasks)
+        assert not server.hub.wants(channel)
 
 
 async def test_orders_are_moved_on_by_the_office_part():

@@ -141,6 +141,22 @@ def test_past_the_bound_a_paused_subscriber_is_slow_once_and_gets_nothing_more(f
     assert hub.counts["dropped"] == len(frames) + 1
 
 
+def test_what_was_missed_does_not_count_as_slow():
+    hub = Hub()
+    subscriber = Subscriber(hub)
+    for _ in range(2):
+        subscriber.outbox.pause()
+        subscriber.outbox.send(b"first,")
+        subscriber.outbox.send_past([b"x" * 999, b","] * 10)
+        subscriber.outbox.send(b"last")
+        assert subscriber.writes == []
+        subscriber.outbox.resume()
+        assert subscriber.writes.pop() == b"first," + b"".join([b"x" * 999, b","] * 10) + b"last"
+    assert not subscriber.slow
+    subscriber.outbox.send_past([b"1", b"2"])
+    assert subscriber.writes == [b"12"]
+
+
 def test_a_slow_connection_may_be_dropped_while_the_topic_is_published_to():
     hub = Hub()
     first, second = Subscriber(hub, "orders"), Subscriber(hub, "orders")
