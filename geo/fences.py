@@ -204,6 +204,14 @@ def _distance_to_edges(x: Floats, y: Floats, edge: Floats) -> Floats:
     return np.asarray(np.hypot(x - ax - share * dx, y - ay - share * dy))
 
 
+def check(shape: Circle | Area) -> None:
+    """Raises ValueError with a sentence that says what is wrong with the shape."""
+    if isinstance(shape, Circle):
+        _check_circle(shape)
+    else:
+        _edges_of(shape)
+
+
 def _check_circle(circle: Circle) -> None:
     if not (abs(circle.latitude) <= 90 and abs(circle.longitude) <= 180):
         raise ValueError("The centre must be a latitude from -90 to 90 and a longitude from -180 to 180.")

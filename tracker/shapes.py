@@ -2,18 +2,25 @@
 
 import numpy as np
 
-from geo.fences import Area, Circle
+from geo.fences import Area, Circle, check
 from tracker.errors import InvalidInput
 from tracker.records import Destination, Geofence
 
 
 def destination_shape(destination: Destination, default_radius_m: float) -> Circle | Area:
     """Where an order's driver is at its destination. Raises InvalidInput."""
+    shape: Circle | Area
     if destination.coordinates is not None:
-        return Area(_polygons(destination.type, destination.coordinates))
-    if destination.latitude is None or destination.longitude is None:
+        shape = Area(_polygons(destination.type, destination.coordinates))
+    elif destination.latitude is None or destination.longitude is None:
         raise InvalidInput("destination: give latitude and longitude, or a Polygon", field="destination")
-    return Circle(destination.latitude, destination.longitude, destination.radius or default_radius_m)
+    else:
+        shape = Circle(destination.latitude, destination.longitude, destination.radius or default_radius_m)
+    try:
+        check(shape)
+    except ValueError as error:
+        raise InvalidInput(f"destination: {error}", field="destination") from None
+    return shape
 
 
 def geofence_shape(geofence: Geofence) -> Circle | Area:

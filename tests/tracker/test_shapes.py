@@ -29,3 +29,10 @@ def test_a_shape_without_a_place_is_refused() -> None:
         destination_shape(Destination(latitude=1.0), 50.0)
     with pytest.raises(InvalidInput, match="radius"):
         geofence_shape(Geofence(geofence_id="g", type="Point", coordinates=[2.0, 1.0]))
+
+
+def test_a_polygon_that_crosses_itself_is_no_destination() -> None:
+    crossed = [[0.0, 0.0], [2.0, 2.0], [2.0, 0.0], [0.0, 2.0], [0.0, 0.0]]
+    with pytest.raises(InvalidInput, match="destination: The polygon is not valid") as caught:
+        destination_shape(Destination(type="Polygon", coordinates=[crossed]), 50.0)
+    assert caught.value.field == "destination"
