@@ -33,6 +33,7 @@ NO_POSTGIS = ("0A000", "42501", "58P01")  # not installed in one or another vers
 
 COMMAND_TIMEOUT_S = 30.0
 READERS = 4
+CLOSED = "the store is closed"
 _FLOAT4 = 700  # oid of the type real
 
 SESSION = {
@@ -83,13 +84,13 @@ class PostGIS(Reading):
             await self._pool.close()
             self._pool = None
         if self._connection is not None:
-            await self._connection.close()
+            await self._connection.close(timeout=COMMAND_TIMEOUT_S)
             self._connection = None
 
     async def fetch(self, statement: Statement) -> Sequence[Row]:
         """As in Reading."""
         if self._pool is None:
-            raise StoreUnavailable("the store is closed")
+            raise StoreUnavailable(CLOSED)
         with _unavailable():
             async with self._pool.acquire() as connection:
                 rows: Sequence[Row] = await connection.fetchmany(*statement)
@@ -103,6 +104,8 @@ class PostGIS(Reading):
         """As in Store; waits for as long as it is not known whether it is stored."""
         token = uuid4().hex
         async with self._one_at_a_time:
+            if self._pool is None:
+                raise StoreUnavailable(CLOSED)
             with _unavailable():
                 connection = await self._writing()
                 try:

@@ -127,6 +127,9 @@ async def test_a_path_that_cannot_be_is_a_configuration_error(tmp_path: Path):
 
 async def test_a_closed_store_is_unavailable(path: Path):
     store = GeoPackage(path)
-    with pytest.raises(StoreUnavailable):
-        await store.track("a", 0, 1)
+    await store.open()
     await store.close()
+    with pytest.raises(StoreUnavailable, match="closed"):
+        await store.track("a", 0, 1)
+    with pytest.raises(StoreUnavailable, match="closed"):
+        await store.commit(Commit())

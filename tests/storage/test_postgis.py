@@ -263,8 +263,12 @@ async def test_a_wrong_url_gets_the_right_error(postgres_url: str, change: dict[
 
 
 async def test_a_closed_store_is_unavailable(postgres_url: str):
-    with pytest.raises(StoreUnavailable):
-        await open_store(postgres_url).track("a", 0, 1)
+    async with opened(postgres_url) as store:
+        pass
+    with pytest.raises(StoreUnavailable, match="closed"):
+        await store.track("a", 0, 1)
+    with pytest.raises(StoreUnavailable, match="closed"):
+        await store.commit(commit(0))
 
 
 async def test_paths_are_valid_trajectories(postgres_url: str, admin: asyncpg.Connection):
