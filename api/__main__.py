@@ -4,8 +4,8 @@ import asyncio
 import re
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, get_args
 
@@ -53,7 +53,7 @@ def serve(
     """
     from api.app import serve as run  # a server takes longer to import than the other commands to run
 
-    asyncio.run(run(load(config, host=host, port=port, store=store, log_format=log_format)))
+    _run_server(run(load(config, host=host, port=port, store=store, log_format=log_format)))
 
 
 @app.command()
@@ -66,7 +66,7 @@ def demo(
     """
     from api.demo import demo as run
 
-    asyncio.run(run(load(config, host=host, port=port, store=store, log_format=log_format)))
+    _run_server(run(load(config, host=host, port=port, store=store, log_format=log_format)))
 
 
 @app.command()
@@ -176,6 +176,11 @@ def migrate(store: Store = None, config: ConfigFile = None) -> None:
     typer.echo(f"{settings.store_name} is up to date")
 
 
+def _run_server(server: Coroutine[Any, Any, None]) -> None:
+    with suppress(KeyboardInterrupt):  # while it starts; later the server itself sees to it
+        asyncio.run(server)
+
+
 def _duration(text: str) -> float:
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", text.strip())
     if match is None or not float(match[1]):
@@ -206,15 +211,13 @@ def _fail(message: str) -> NoReturn:
 
 
 def main() -> None:
-    """Run the command line: exit status 0, or 2 with one line on standard error."""
+    """Run the command line: exit status 0, 2 with one line on standard error, or 130 when interrupted."""
     try:
         sys.exit(app(prog_name="tracker", standalone_mode=False))
     except TrackerError as error:
         _fail(error.message)
     except typer.TyperException as error:
         _fail(f"{error.format_message()} See tracker --help.")
-    except KeyboardInterrupt:
-        sys.exit(0 if sys.argv[1:2] in (["serve"], ["demo"]) else 130)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from types import FrameType
 
 import structlog
 import uvicorn
@@ -82,7 +83,7 @@ async def serve(config: Config, *, ready: Callable[[Services], Awaitable[None]] 
 
 
 class _Server(uvicorn.Server):
-    """Says when it listens."""
+    """Says when it listens; a signal ends it, and is then dealt with, so that what follows can end in peace."""
 
     def __init__(
         self, settings: uvicorn.Config, services: Services, ready: Callable[[Services], Awaitable[None]] | None
@@ -102,6 +103,10 @@ class _Server(uvicorn.Server):
         if self._ready:
             self._readying = asyncio.ensure_future(self._ready(self._services))
             self._readying.add_done_callback(self._stop_if_failed)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        super().handle_exit(sig, frame)
+        self._captured_signals.clear()  # else uvicorn raises them again at its end
 
     async def finish(self) -> None:
         """End what `ready` began. Raises what it raised."""

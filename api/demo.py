@@ -45,7 +45,7 @@ async def demo(config: Config) -> None:
 
 
 def prepared(config: Config) -> Config:
-    """The configuration with a store and a secret of the demo's own, where none is given. Raises ConfigurationError."""
+    """The configuration with a store, a secret and a quiet log where none is given. Raises ConfigurationError."""
     if config.jwt_algorithm != "HS256":
         raise ConfigurationError(
             "jwt_algorithm: the demo signs its own tokens, which takes HS256", field="jwt_algorithm"
@@ -53,6 +53,8 @@ def prepared(config: Config) -> Config:
     if config.store == Config().store:
         DIRECTORY.mkdir(parents=True, exist_ok=True)
         config = replace(config, store=f"sqlite:///{DIRECTORY}/tracker.gpkg")
+    if config.log_level == Config().log_level:
+        config = replace(config, log_level="warning")  # the links shall stay in sight
     if not (config.jwt_secret or config.jwt_secret_file):
         config = replace(config, jwt_secret=_own_secret(DIRECTORY / "jwt_secret"))
     return config

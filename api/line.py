@@ -24,7 +24,7 @@ log = structlog.get_logger()
 
 
 class Line:
-    """Takes reports from sessions, and commits from everyone else, in one order; what they cause goes out afterwards."""
+    """Takes reports from sessions, and commits from everyone else, in one order; what they cause goes out after it."""
 
     def __init__(self, services: Services) -> None:
         self._services = services

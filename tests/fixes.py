@@ -13,7 +13,8 @@ T0 = 1_760_000_000.0
 def place(east: Floats | float, north: Floats | float = 0.0) -> tuple[Floats, Floats]:
     """Latitude and longitude of points so many metres from the place."""
     per_north, per_east = metres_per_degree(LATITUDE)
-    return LATITUDE + np.asarray(north, float) / per_north, LONGITUDE + np.asarray(east, float) / per_east
+    east, north = np.broadcast_arrays(np.asarray(east, float), np.asarray(north, float))
+    return LATITUDE + north / per_north, LONGITUDE + east / per_east
 
 
 def batch(engine: Engine, driver_id: str | list[str], t, east, north=0.0, *, received_at=None, **columns) -> FixBatch:

@@ -33,7 +33,7 @@ def test_it_makes_a_secret_of_its_own_that_only_its_owner_can_read(tmp_path, mon
 
 
 def test_what_is_configured_stays():
-    config = Config(jwt_secret=SECRET, store="postgresql://localhost/t")
+    config = Config(jwt_secret=SECRET, store="postgresql://localhost/t", log_level="debug")
     assert prepared(config) == config
     with pytest.raises(ConfigurationError, match="the demo signs its own tokens"):
         prepared(Config(jwt_algorithm="RS256"))

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import httpx
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, async_playwright, expect
@@ -126,6 +127,22 @@ async def test_a_driver_reports_from_the_page(server: LiveServer, visit: Open) -
 
     ack = await driver.log("location.ack")
     assert (ack["seq"], ack["accepted"], ack["rejected"]) == (17, 3, [])
+
+
+async def test_deliveries_read_as_customers_read_them(server: LiveServer, visit: Open) -> None:
+    order = {"customer_id": "C1", "driver_id": "D4", "destination": {"latitude": 25.03, "longitude": 121.56}}
+    async with httpx.AsyncClient(headers={"Authorization": f"Bearer {server.token('U6', 'office')}"}) as office:
+        (await office.put(f"{server.url}/api/v1/orders/O1", json=order)).raise_for_status()
+    channels = "orders,order:O1"  # each update comes twice
+    customer = (await visit(f"#token={server.token('C1', 'customer')}&subscribe={channels}")).page
+    await expect(customer.locator("#channels li")).to_have_count(2)
+    driver = await visit(f"#token={server.token('D4', 'driver')}&subscribe=order:O1")
+    await expect(driver.page.locator("#channels li")).to_have_count(1)
+
+    await driver.send("order_update", status="delivering")
+
+    await expect(customer.locator('#types button[data-type="delivery.update"] b')).to_have_text("2")
+    await expect(customer.locator("#deliveries li p")).to_have_text(["司機已出發，正在配送途中"])
 
 
 async def test_every_ready_message_is_understood(server: LiveServer, visit: Open) -> None:

@@ -1,0 +1,45 @@
+"""What Prometheus sees, read from the parts of the server when it asks."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from prometheus_client import Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from api.services import Services
+
+
+class ServerCollector(Collector):
+    """Counts are kept by those who do the work; this only names and documents them."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def collect(self) -> Iterator[Metric]:
+        """Every metric, as it is now."""
+        s = self._services
+        yield _counters("tracker_fixes", "Fixes by what became of them.", "result", s.line.counts)
+        frames = Counter({result: s.hub.counts[result] for result in ("delivered", "conflated", "dropped")})
+        yield _counters(
+            "tracker_frames",
+            "Messages to subscribers: delivered, conflated (a newer position overtook it), dropped with a slow reader.",
+            "result",
+            frames,
+        )
+        slow = "Connections that were closed because they did not read what they subscribed to."
+        yield CounterMetricFamily("tracker_slow_connections", slow, s.hub.counts["slow"])
+        retries = "Transactions tried again because the store was unavailable."
+        yield CounterMetricFamily("tracker_commit_retries", retries, s.writer.retries)
+        refused = "Commits that the store refused for good."
+        yield CounterMetricFamily("tracker_commits_refused", refused, s.writer.refused)
+        yield GaugeMetricFamily("tracker_line_full", "1 while reports wait because the store is behind.", s.line.full)
+        yield GaugeMetricFamily("tracker_drivers", "Drivers the engine knows.", len(s.engine.driver_ids))
+        yield GaugeMetricFamily("tracker_orders", "Orders that have not ended.", len(s.engine.orders))
+
+
+def _counters(name: str, documentation: str, label: str, counts: Counter[str]) -> CounterMetricFamily:
+    family = CounterMetricFamily(name, documentation, labels=[label])
+    for value, count in sorted(counts.items()):
+        family.add_metric([value], count)
+    return family
