@@ -1,0 +1,142 @@
+import asyncio
+
+import pytest
+
+from tests.fixes import LATITUDE, LONGITUDE, T0
+from tests.site import DRIVER, OFFICE, Site, order_body, site
+from tracker.codec import Report
+from tracker.errors import StoreUnavailable
+from tracker.hub import Outbox
+from tracker.messages import Error, LocationAck
+
+
+@pytest.fixture
+async def here(sqlite_url: str):
+    async with site(sqlite_url) as running:
+        yield running
+
+
+def report(*t: float, seq: int = 1, latitude: float = LATITUDE) -> Report:
+    n = len(t)
+    return Report(
+        seq=seq,
+        fix_time=[T0 + x for x in t],
+        latitude=[latitude] * n,
+        longitude=[LONGITUDE] * n,
+        speed=[0.0] * n,
+        course=[float("nan")] * n,
+        accuracy=[5.0] * n,
+        index=None,
+        rejected=[],
+    )
+
+
+async def put(here: Site, driver_id: str, *reports: Report) -> list[LocationAck | Error]:
+    """Give the line these reports at once; their answers, in the order they came."""
+    answers: asyncio.Queue[LocationAck | Error] = asyncio.Queue()
+    for each in reports:
+        here.services.line.put(driver_id, each, T0, answers.put_nowait)
+    async with asyncio.timeout(10):
+        return [await answers.get() for _ in reports]
+
+
+class Ear:
+    """Hears a topic as a connection does."""
+
+    def __init__(self, here: Site, topic: str) -> None:
+        self.heard = b""
+        self._more = asyncio.Event()
+        here.services.hub.join(topic, Outbox(self._hear, lambda: None, here.services.hub.counts))
+
+    def _hear(self, data: bytes) -> None:
+        self.heard += data
+        self._more.set()
+
+    async def until(self, text: bytes) -> None:
+        async with asyncio.timeout(10):
+            while text not in self.heard:
+                self._more.clear()
+                await self._more.wait()
+
+
+async def test_an_answer_comes_after_the_commit_and_accounts_for_everything(here: Site) -> None:
+    (first,) = await put(here, "d", report(0, 1, 2))
+    assert first == LocationAck(seq=1, accepted=3, duplicates=0, rejected=[])
+    stored = await here.services.store.track("d", T0, T0 + 10)
+    assert (stored.fix_time - T0).tolist() == [0, 1, 2]
+    again, late = await put(here, "d", report(1, 2, seq=2), report(0.5, seq=3))
+    assert (again.accepted, again.duplicates) == (0, 2)
+    assert (late.accepted, late.duplicates) == (1, 0)
+    (out,) = await put(here, "d", report(3, latitude=91.0))
+    assert [r.code for r in out.rejected] == ["latitude_out_of_range"]
+    assert here.services.line.counts == {"accepted": 3, "duplicate": 2, "late": 1, "latitude_out_of_range": 1}
+
+
+async def test_the_newest_position_goes_to_those_who_may_see_it(here: Site) -> None:
+    await here.put("orders/o1", order_body(driver_id="d"))
+    everyone, another = Ear(here, "drivers"), Ear(here, "driver:e")
+    allowed = [Ear(here, topic) for topic in ("driver:d", "order:o1", "order:o1@customer:C1")]
+    await put(here, "d", report(0, 1, 2))
+    await everyone.until(b'"timestamp":"2025-10-09T08:53:22Z"')
+    assert everyone.heard.count(b"driver.location") == 1
+    for ear in allowed:
+        await ear.until(b"driver.location")
+    assert another.heard == b""
+
+
+async def test_a_customer_does_not_see_a_driver_who_is_far_and_has_others_first(here: Site) -> None:
+    await here.put("orders/first", order_body(driver_id="d"))
+    here.clock.now += 1
+    far = {"latitude": LATITUDE + 1, "longitude": LONGITUDE}
+    await here.put("orders/second", order_body(driver_id="d", customer_id="C2", destination=far))
+    office, customer = Ear(here, "order:second"), Ear(here, "order:second@customer:C2")
+    await put(here, "d", report(0, 1, 2))
+    await office.until(b"driver.location")
+    assert b"driver.location" not in customer.heard
+
+
+async def test_a_fault_of_the_engine_is_answered_and_the_next_report_goes_through(here: Site, monkeypatch) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr(here.services.engine, "ingest", lambda batch: 1 / 0)
+        (answer,) = await put(here, "d", report(0))
+    assert (answer.code, answer.ref) == ("internal_error", 1)
+    (answer,) = await put(here, "d", report(1))
+    assert isinstance(answer, LocationAck)
+
+
+async def test_what_the_store_refuses_is_answered_with_its_code(here: Site, monkeypatch) -> None:
+    monkeypatch.setattr(here.services.writer, "put", lambda commit: _failed(StoreUnavailable()))
+    (answer,) = await put(here, "d", report(0))
+    assert (answer.code, answer.ref) == ("store_unavailable", 1)
+
+
+def _failed(error: Exception) -> asyncio.Future:
+    future = asyncio.get_running_loop().create_future()
+    future.set_exception(error)
+    return future
+
+
+async def test_sessions_wait_while_too_much_is_pending(sqlite_url: str) -> None:
+    async with site(sqlite_url, max_pending_fixes=500) as here:
+        line = here.services.line
+        answers: list[LocationAck | Error] = []
+        room = asyncio.Event()
+        line.put("d", report(*range(501)), T0 + 501, answers.append)
+        assert line.full
+        line.when_room(room.set)
+        async with asyncio.timeout(20):
+            await room.wait()
+        assert not line.full
+
+
+async def test_an_arrival_is_published_once_and_stored_with_its_fixes(here: Site) -> None:
+    await here.put("orders/o1", order_body(driver_id="D1"))
+    customer = Ear(here, "order:o1@customer:C1")
+    await put(here, "D1", report(0, 1, 2))
+    await customer.until(b'"driver_arrived"')
+    assert customer.heard.count(b'"driver_arrived"') == 1
+    order = await here.get(OFFICE, "orders/o1")
+    assert order["status"] == "driver_arrived"
+    events = await here.get(OFFICE, "events?order=o1")
+    assert [e["kind"] for e in events["events"] if e["kind"] == "driver_arrived"] == ["driver_arrived"]
+    assert (await here.ask(DRIVER, "GET", "events?order=o1")).is_success
