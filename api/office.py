@@ -37,7 +37,9 @@ class Office:
     # Orders
 
     async def order(self, viewer: Viewer, order_id: str) -> Order:
-        """An order this viewer may see. Raises NotAllowed, and NotFound to the office."""
+        """An order this viewer may see. Raises NotAllowed, and NotFound where that tells nothing."""
+        if not _can_exist(order_id):
+            raise NotFound("No order can have this id.")
         order = await self._order(order_id)
         channels.topic(viewer, f"order:{order_id}", order)  # who may follow an order may read it
         assert order is not None
@@ -146,8 +148,6 @@ class Office:
 
     async def _order(self, order_id: str) -> Order | None:
         """The newest there is: of an order under way the engine knows more than the store."""
-        if not _can_exist(order_id):
-            return None
         return self._services.engine.orders.get(order_id) or await self._services.store.get(Order, order_id)
 
     async def _change(
@@ -179,7 +179,7 @@ def _check_office(viewer: Viewer) -> None:
 
 def _can_exist(order_id: str) -> bool:
     """Whether an order may have this id: it is a part of topics."""
-    return order_id.isprintable() and "@customer:" not in order_id
+    return 0 < len(order_id) <= 200 and order_id.isprintable() and "@customer:" not in order_id
 
 
 def _storable(document: D) -> D:
