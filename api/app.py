@@ -3,8 +3,8 @@
 import asyncio
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from types import FrameType
 
 import structlog
@@ -21,6 +21,7 @@ from api.web import make_app
 from storage import open_store
 from storage.writer import Writer
 from tracker.engine import Engine
+from tracker.errors import ConfigurationError
 from tracker.hub import Hub
 
 log = structlog.get_logger()
@@ -64,22 +65,37 @@ async def running(config: Config, clock: Callable[[], float] = time.time) -> Asy
 async def serve(config: Config, *, ready: Callable[[Services], Awaitable[None]] | None = None) -> None:
     """Run a server until it is told to stop; `ready` is awaited once it listens. Raises TrackerError."""
     configure_logs(config)
-    async with running(config) as services:
-        settings = uvicorn.Config(
-            make_app(services),
-            host=config.host,
-            port=config.port,
-            ws=websocket_class(services),
-            http="httptools",
-            lifespan="off",
-            access_log=False,  # it would print query strings, and so tokens
-            log_config=None,
-            timeout_graceful_shutdown=int(config.drain_s) + 1,
-        )
-        server = _Server(settings, services, ready)
-        await server.serve()
-        await server.finish()
+    with _bound_socket(config) as listener:
+        async with running(config) as services:
+            settings = uvicorn.Config(
+                make_app(services),
+                ws=websocket_class(services),
+                http="httptools",
+                lifespan="off",
+                access_log=False,  # it would print query strings, and so tokens
+                log_config=None,
+                timeout_graceful_shutdown=int(config.drain_s) + 1,
+            )
+            server = _Server(settings, services, ready)
+            await server.serve([listener])
+            await server.finish()
     log.info("stopped")
+
+
+@contextmanager
+def _bound_socket(config: Config) -> Iterator[socket.socket]:
+    """A socket with the address, not listening yet, so that nobody connects too early. Raises ConfigurationError."""
+    with ExitStack() as opened:
+        try:
+            family, *_, address = socket.getaddrinfo(config.host, config.port, type=socket.SOCK_STREAM)[0]
+            bound = opened.enter_context(socket.socket(family))
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.bind(address)
+        except OSError as error:
+            raise ConfigurationError(
+                f"cannot listen on {config.host}:{config.port}: {error.strerror}; choose another host or port"
+            ) from None
+        yield bound
 
 
 class _Server(uvicorn.Server):

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -153,6 +154,15 @@ def test_migrate_makes_a_store_and_again_leaves_it_be(tracker, tmp_path):
         result = tracker("migrate", "--store", "sqlite:///new/tracker.gpkg")
         assert (result.status, result.out) == (0, "sqlite:///new/tracker.gpkg is up to date\n")
     assert (tmp_path / "new" / "tracker.gpkg").exists()
+
+
+@pytest.mark.parametrize("name", ["serve", "demo"])
+def test_an_address_that_cannot_be_had_is_one_line(tracker, name):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        line = refused(tracker(name, "--port", str(port), TRACKER_JWT_SECRET=SECRET))
+    assert line == f"tracker: cannot listen on 127.0.0.1:{port}: Address already in use; choose another host or port"
+    assert "cannot listen on no.invalid:8000" in refused(tracker(name, "--host", "no.invalid"))
 
 
 def test_a_process_ends_as_the_function_does(tmp_path):
