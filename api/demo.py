@@ -50,6 +50,8 @@ def prepared(config: Config) -> Config:
         raise ConfigurationError(
             "jwt_algorithm: the demo signs its own tokens, which takes HS256", field="jwt_algorithm"
         )
+    if config.port == 0:
+        raise ConfigurationError("port: the demo prints links, so it needs a port that is known: not 0", field="port")
     if config.store == Config().store:
         DIRECTORY.mkdir(parents=True, exist_ok=True)
         config = replace(config, store=f"sqlite:///{DIRECTORY}/tracker.gpkg")

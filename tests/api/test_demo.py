@@ -37,6 +37,8 @@ def test_what_is_configured_stays():
     assert prepared(config) == config
     with pytest.raises(ConfigurationError, match="the demo signs its own tokens"):
         prepared(Config(jwt_algorithm="RS256"))
+    with pytest.raises(ConfigurationError, match="needs a port that is known"):
+        prepared(Config(port=0))
 
 
 @pytest.mark.parametrize(
