@@ -24,7 +24,7 @@ from tracker.messages import DriverLocation
 
 SUBSCRIBERS = 1000
 DRIVERS = 50
-FLUSHES = 4
+FLUSHES = 2
 FRAMES = SUBSCRIBERS * DRIVERS * FLUSHES
 COUNT = struct.Struct("!Q")
 
@@ -60,9 +60,10 @@ class Fleet:
         self._control, control = socket.socketpair()
         self._pid = os.fork()
         if self._pid == 0:
+            self._control.close()
             _read_all(clients, control)
-        for client in clients:
-            client.close()
+        for other_end in (*clients, control):
+            other_end.close()
         self.loop = uvloop.new_event_loop()
         self.transports = self.loop.run_until_complete(self._transports(servers))
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import uvicorn
+from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -44,6 +45,7 @@ class StoreStandIn:
         self.open = asyncio.Event()
         self.open.set()
         self.reading = asyncio.Event()
+        self.pasts = 0  # how many were read
 
     async def _wait(self) -> None:
         self.reading.set()
@@ -60,6 +62,7 @@ class StoreStandIn:
     async def messages(self, topic: str, *, after: int, limit: int) -> list[tuple[int, Message]]:
         found = list(enumerate(self.by_topic.get(topic, []), 1))[max(after, 0) :][:limit]
         await self._wait()
+        self.pasts += 1
         return found
 
 
@@ -135,6 +138,7 @@ class Running:
     line: LineStandIn = field(default_factory=LineStandIn)
     engine: EngineStandIn = field(default_factory=EngineStandIn)
     office: OfficeStandIn = field(default_factory=OfficeStandIn)
+    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     port: int = 0
     server: uvicorn.Server = field(init=False)
 

@@ -204,7 +204,6 @@ class Hub:
         pending, self._pending = self._pending, {}
         readers = dict.fromkeys(outbox for topic in pending for outbox in self._members.get(topic, ()))
         readers |= self._waiting
-        self._waiting.clear()
         combined: dict[tuple[str, ...], Latest] = {(): NOTHING}
         delivered = 0
         for count, outbox in enumerate(readers, 1):

@@ -1,6 +1,7 @@
 import asyncio
 import json
 import logging
+from contextlib import asynccontextmanager
 
 import httpx
 import pytest
@@ -327,8 +328,10 @@ async def test_a_paused_client_ends_with_the_newest_of_each_driver_and_never_goe
         assert len(seen["D0"]) < step / 2
 
 
-async def test_who_is_behind_with_reading_can_still_resume_more_than_an_outbox_holds():
-    async with serving(outbox_messages=10) as server, raw_client(server, receive_buffer=4096) as client:
+@asynccontextmanager
+async def behind(server, channels):
+    """A client that is paused, and asks for a past of 400 kB of each channel."""
+    async with raw_client(server, receive_buffer=4096) as client:
         await client.receive()
         await client.send(Frame(Opcode.TEXT, b'{"type":"subscribe","channel":"drivers"}'))
         await client.receive()
@@ -337,18 +340,37 @@ async def test_who_is_behind_with_reading_can_still_resume_more_than_an_outbox_h
                 server.hub.put_latest("drivers", f"D{driver}", location(f"D{driver}", 1.0))
             server.hub.flush()
             await asyncio.sleep(0)
-        for channel in ("orders", "routes", "customers"):
+        for channel in channels:
             for _ in range(2):
                 server.publish(channel, "x" * 200_000, to_hub=False)
-            since = b'"since":{"epoch":"epoch-1","seq":0}'
-            await client.send(Frame(Opcode.TEXT, b'{"type":"subscribe","channel":"%b",%b}' % (channel.encode(), since)))
+            asked = {"type": "subscribe", "channel": channel, "since": {"epoch": "epoch-1", "seq": 0}}
+            await client.send(Frame(Opcode.TEXT, json.dumps(asked).encode()))
+        await until(lambda: server.store.pasts == 1)
+        yield client
+
+
+async def test_who_is_behind_with_reading_can_resume_more_than_an_outbox_holds_one_channel_at_a_time():
+    channels = ["orders", "routes", "customers"]
+    async with serving(outbox_messages=10) as server, behind(server, channels) as client:
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert server.store.pasts == 1
         seen = []
         while len(seen) < 9:
             message = json.loads((await client.receive()).data)
             if "channel" in message:
                 seen.append((message["channel"], message["seq"]))
-        assert seen == [(channel, seq) for channel in ("orders", "routes", "customers") for seq in (1, 2, 2)]
+        assert seen == [(channel, seq) for channel in channels for seq in (1, 2, 2)]
         assert not server.hub.counts["slow"]
+
+
+@pytest.mark.parametrize("outbox_messages", [10, 1], ids=["leaves", "is ended"])
+async def test_nothing_waits_for_a_reader_who_is_gone(outbox_messages):
+    async with serving(outbox_messages=outbox_messages) as server:
+        async with behind(server, ["orders", "routes"]):
+            pass
+        await until(lambda: not server.server.server_state.connections)
+        await until(lambda: not server.server.server_state.tasks)
 
 
 async def test_drivers_are_not_read_while_the_line_is_full_and_nobody_else_notices():

@@ -141,6 +141,17 @@ def test_past_the_bound_a_paused_subscriber_is_slow_once_and_gets_nothing_more(f
     assert hub.counts["dropped"] == len(frames) + 1
 
 
+def test_only_what_waits_counts_against_the_bound():
+    hub = Hub()
+    subscriber = Subscriber(hub)
+    for _ in range(5):
+        subscriber.outbox.pause()
+        subscriber.outbox.send(b"x" * 900)
+        subscriber.outbox.resume()
+    assert len(subscriber.writes) == 5
+    assert not subscriber.slow
+
+
 def test_what_was_missed_does_not_count_as_slow():
     hub = Hub()
     subscriber = Subscriber(hub)
@@ -219,6 +230,16 @@ def test_held_frames_come_on_joining_without_those_read_already():
     hub.join("orders", subscriber.outbox, after=5)
     hub.publish("orders", b"7", 7)
     assert subscriber.text == "read up to 5,67"
+
+
+def test_who_is_held_hears_no_latest_frames_of_that_topic_yet():
+    hub = Hub()
+    subscriber, other = Subscriber(hub, "a"), Subscriber(hub, "b")
+    hub.hold("b", subscriber.outbox)
+    hub.put_latest("a", "d1", b"1")
+    hub.put_latest("b", "d2", b"2")
+    hub.flush()
+    assert (subscriber.text, other.text) == ("1", "2")
 
 
 def test_a_frame_that_was_read_before_it_is_published_is_not_repeated():
