@@ -11,6 +11,7 @@ from typing import Any, cast
 from urllib.parse import urlsplit
 
 import structlog
+from prometheus_client import Gauge
 from uvicorn.server import ServerState
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Request
@@ -354,6 +355,8 @@ class WebSocket(asyncio.Protocol):
 def websocket_class(services: Services) -> type[asyncio.Protocol]:
     """The class that uvicorn takes as `ws=`, for the connections of this server."""
     shell = Shell(services)
+    connections = Gauge("tracker_connections", "Open WebSockets.", registry=services.registry)
+    connections.set_function(lambda: len(shell))
 
     class BoundWebSocket(WebSocket):
         def __init__(self, config: Any, server_state: ServerState, app_state: Any) -> None:

@@ -1,6 +1,7 @@
 """Every metric is documented and counts what was done."""
 
 from prometheus_client.parser import text_string_to_metric_families
+from websockets.asyncio.client import connect
 
 from tests.fixes import T0
 from tests.site import DRIVER, Site, order_body, site
@@ -41,3 +42,11 @@ async def test_what_goes_to_subscribers_and_the_store_is_counted(sqlite_url: str
         assert counted["tracker_line_full", ""] == 0
         assert counted["tracker_drivers", ""] == 1
         assert counted["tracker_orders", ""] == 1
+
+
+async def test_open_sockets_are_counted(sqlite_url: str):
+    async with site(sqlite_url) as api:
+        assert (await metrics(api))["tracker_connections", ""] == 0
+        url = f"ws://{api.http.base_url.netloc.decode()}/api/v1/websocket/ws?token={api.token(DRIVER)}"
+        async with connect(url), connect(url):
+            assert (await metrics(api))["tracker_connections", ""] == 2
