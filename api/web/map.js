@@ -9,7 +9,6 @@ const LATE = 60; // seconds
 const SILENT = 300; // seconds
 const SMALLEST = 300; // metres that the map shows at least
 const MARGIN = 48; // pixels
-const LABELS = 40; // drivers; with more, names would cover each other
 const ROWS = 200; // of the table
 const radians = Math.PI / 180;
 const still = matchMedia("(prefers-reduced-motion: reduce)");
@@ -19,6 +18,7 @@ const pen = canvas.getContext("2d");
 const drivers = new Map();
 let view = null; // {x, y, scale}: Mercator at the centre, pixels per unit
 let colours = {};
+let labels = []; // boxes of the names drawn in this frame
 let waiting = false;
 
 /** Take in a driver.location. */
@@ -82,6 +82,8 @@ function frame() {
   drawGrid(width, height);
   for (const driver of drivers.values()) drawTrail(driver, width, height);
   for (const driver of drivers.values()) drawMarker(driver, width, height);
+  labels = [];
+  for (const driver of drivers.values()) drawLabel(driver.id, ...place(driver.at, width, height));
   if (moving) redraw();
 }
 
@@ -170,7 +172,6 @@ function roundDown(metres) {
 function drawTrail(driver, width, height) {
   pen.strokeStyle = colours[statusOf(driver)];
   pen.lineWidth = 3;
-  pen.lineCap = "round";
   const trail = [...driver.trail.slice(0, -1), driver.at].map((point) => place(point, width, height));
   for (let i = 1; i < trail.length; i += 1) {
     pen.globalAlpha = (0.55 * i) / trail.length;
@@ -203,17 +204,20 @@ function drawMarker(driver, width, height) {
   pen.stroke();
   pen.fill();
   pen.restore();
-  if (drivers.size <= LABELS) drawLabel(driver.id, x, y + 24);
 }
 
+/** A driver's name below the marker, unless it would cover another name. */
 function drawLabel(name, x, y) {
   pen.font = "600 12px system-ui, sans-serif";
+  const half = pen.measureText(name).width / 2;
+  if (labels.some((other) => Math.abs(other.x - x) < other.half + half && Math.abs(other.y - y) < 14)) return;
+  labels.push({ x, y, half });
   pen.textAlign = "center";
   pen.lineWidth = 4;
   pen.strokeStyle = colours.map;
   pen.fillStyle = colours.text;
-  pen.strokeText(name, x, y);
-  pen.fillText(name, x, y);
+  pen.strokeText(name, x, y + 24);
+  pen.fillText(name, x, y + 24);
 }
 
 /** What the canvas shows, in words and rows. */
