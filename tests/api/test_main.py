@@ -12,6 +12,7 @@ from pathlib import Path
 
 import jwt
 import pytest
+import structlog
 
 from api.__main__ import main
 from tests.support import running_server
@@ -45,7 +46,8 @@ def tracker(tmp_path, monkeypatch, capfd):
             main()
         return Result(ended.value.code or 0, *capfd.readouterr())
 
-    return run
+    yield run
+    structlog.reset_defaults()
 
 
 @pytest.fixture
@@ -87,7 +89,7 @@ def refused(result):
         (["serve", "--port", "70000"], "port in the command line: must be a whole number from 0 to 65535, not 70000"),
         (["serve", "--config", "none.toml"], "none.toml: cannot read the configuration file"),
         (["serve", "--log-format", "xml"], "log_format in the command line: must be one of console, json, not 'xml'"),
-        (["serve"], "jwt_secret: HS256 needs a secret of 32 bytes or more"),
+        (["serve", "--port", "0"], "jwt_secret: HS256 needs a secret of 32 bytes or more"),
         (["token", "--sub", "A", "--role", "driver"], "jwt_secret: HS256 needs a secret"),
         (["token", "--sub", "A", "--role", "boss"], '--role: "boss" is not one of driver'),
         (["token", "--sub", "A", "--role", "driver", "--ttl", "soon"], '--ttl: "soon" is not a duration'),
