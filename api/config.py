@@ -54,7 +54,7 @@ class Config:
 
     # What people read
     language: Literal["zh-TW", "en"] = "zh-TW"
-    """Language of texts for people, unless the token has a `lang`."""
+    """Language of texts for people: zh-TW or en."""
 
     # Time
     tick_ms: float = 20.0

@@ -1,0 +1,40 @@
+"""What the documents say is so."""
+
+import re
+from pathlib import Path
+
+from scripts.reference import TARGET, reference
+from tests.site import site
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_the_reference_is_what_the_code_says() -> None:
+    assert TARGET.read_text("utf-8") == reference(), "run `make reference`"
+
+
+async def test_every_metric_is_in_the_reference(sqlite_url: str) -> None:
+    async with site(sqlite_url) as here:
+        await here.drive("D1", [0.0], [0.0])
+        exposed = (await here.http.get("/metrics")).text
+    names = set(re.findall(r"^(tracker_\w+)", exposed, re.MULTILINE))
+    described = set(re.findall(r"`(tracker_\w+)", TARGET.read_text("utf-8")))
+    assert names == described
+
+
+def test_every_close_code_is_in_the_reference() -> None:
+    used = set(re.findall(r"\b4[0-9]{3}\b", (ROOT / "api" / "protocol.py").read_text("utf-8"))) - {"4096"}
+    assert used
+    assert used <= set(re.findall(r"^\| (4\d{3}) ", TARGET.read_text("utf-8"), re.MULTILINE))
+
+
+def test_links_in_the_documents_lead_somewhere() -> None:
+    for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]:
+        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text("utf-8")):
+            assert target.startswith("http") or (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_every_make_target_in_the_readme_exists() -> None:
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    for target in re.findall(r"\bmake (\w+)", (ROOT / "README.md").read_text("utf-8")):
+        assert re.search(rf"^[\w ]*\b{target}\b[\w ]*:", makefile, re.MULTILINE), target
