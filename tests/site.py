@@ -1,6 +1,5 @@
 """The HTTP side on a real socket in this process, with a real engine and a real store behind it."""
 
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -84,6 +83,8 @@ async def site(store: str, **settings: Any) -> AsyncIterator[Site]:
         server = uvicorn.Server(
             uvicorn.Config(
                 make_app(services),
+                host="127.0.0.1",
+                port=0,
                 ws=websocket_class(services),
                 http="httptools",
                 lifespan="off",
@@ -93,14 +94,13 @@ async def site(store: str, **settings: Any) -> AsyncIterator[Site]:
         )
         server.config.load()
         server.lifespan = server.config.lifespan_class(server.config)
-        with socket.create_server(("127.0.0.1", 0)) as listening:
-            url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-            await server.startup(sockets=[listening])
-            try:
-                async with httpx.AsyncClient(base_url=url) as http:
-                    yield Site(services, clock, http)
-            finally:
-                await server.shutdown()
+        await server.startup()
+        port = server.servers[0].sockets[0].getsockname()[1]
+        try:
+            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+                yield Site(services, clock, http)
+        finally:
+            await server.shutdown()
 
 
 def order_body(**changes: Any) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 import asyncio
+import socket
 
 import pytest
 
-from api.app import running, serve
+from api.app import _bound_socket, running, serve
 from api.config import Config
 from storage.store import Commit
 from tests.fixes import T0, batch
@@ -48,3 +49,19 @@ async def test_what_fails_once_the_server_listens_stops_it(sqlite_url: str) -> N
     async with asyncio.timeout(20):
         with pytest.raises(ConfigurationError, match="no fleet today"):
             await serve(config(sqlite_url), ready=fail)
+
+
+async def test_answers_are_not_held_back(sqlite_url: str) -> None:
+    accepted: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    def look(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        option = (socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        accepted.set_result(writer.get_extra_info("socket").getsockopt(*option))
+        writer.close()
+
+    with _bound_socket(config(sqlite_url)) as bound:
+        async with await asyncio.start_server(look, sock=bound):
+            _, writer = await asyncio.open_connection(*bound.getsockname())
+            assert await accepted == 1
+            writer.close()
+            await writer.wait_closed()
