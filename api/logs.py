@@ -11,7 +11,9 @@ def configure_logs(config: Config) -> None:
     """Set the level and the form of all logs, uvicorn's included."""
     level = logging.getLevelNamesMapping()[config.log_level.upper()]
     renderer: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer() if config.log_format == "json" else structlog.dev.ConsoleRenderer()
+        structlog.processors.JSONRenderer()
+        if config.log_format == "json"
+        else structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)  # others show variables
     )
     processors: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,

@@ -31,6 +31,19 @@ def test_an_error_carries_its_traceback(capsys) -> None:
     assert "ZeroDivisionError" in json.loads(capsys.readouterr().out)["exception"]
 
 
+@pytest.mark.parametrize("log_format", ["console", "json"])
+def test_a_traceback_shows_no_variables(capsys, log_format) -> None:
+    configure_logs(Config(log_format=log_format))
+    token = "ab" * 20
+    try:
+        int(token[:0])
+    except ValueError:
+        structlog.get_logger().exception("internal error")
+    out = capsys.readouterr().out
+    assert "ValueError" in out
+    assert token[:10] not in out
+
+
 def test_below_the_level_nothing_is_written(capsys) -> None:
     configure_logs(Config(log_level="warning"))
     structlog.get_logger().info("connected")
