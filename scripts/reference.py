@@ -77,7 +77,7 @@ METRICS = """## Metrics
 | `tracker_fixes_total{result}` | fixes by what became of them: `accepted`, `outlier`, `late`, `duplicate`, or the code of the refusal |
 | `tracker_frames_total{result}` | messages to subscribers: `delivered`, `conflated`, `dropped` |
 | `tracker_slow_connections_total` | connections closed because they did not read |
-| `tracker_websockets` | WebSockets open now |
+| `tracker_connections` | WebSockets open now |
 | `tracker_commit_retries_total` | transactions tried again because the store was unavailable |
 | `tracker_commits_refused_total` | commits the store refused for good |
 | `tracker_line_full` | 1 while reports wait because the store is behind |
