@@ -1,11 +1,13 @@
 #!/bin/sh
-# Makes sure of what Debian or Ubuntu packages bring: installs what is missing as root, else says what to install.
+# Makes sure of what Debian packages bring: installs what is missing as root, else says what to install.
 set -eu
+command -v apt-get >/dev/null || exit 0 # elsewhere, whatever needs it says so
 
 have() {
     case $1 in
         postgresql-postgis) have_postgis ;;
-        chromium) command -v chromium ;;
+        chromium) command -v chromium || command -v chromium-browser || command -v google-chrome ;;
+        libatomic1) ls /usr/lib/*/libatomic.so.1 ;; # for playwright
         make) command -v make ;;
         *) false ;;
     esac >/dev/null 2>&1
@@ -25,8 +27,8 @@ for package in "$@"; do
 done
 [ -n "$missing" ] || exit 0
 
-if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
-    echo "make: missing:$missing; on Debian or Ubuntu: sudo apt-get install$missing" >&2
+if [ "$(id -u)" != 0 ]; then
+    echo "make: missing:$missing; install with: sudo apt-get install$missing" >&2
     exit 2
 fi
 
