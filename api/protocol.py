@@ -343,9 +343,8 @@ class WebSocket(asyncio.Protocol):
         self._send(Error(code=error.code, message=error.message, ref=ref))
 
     async def _wait_until_resumed(self) -> None:
-        if not self._outbox.closed:
-            self._resumed = self._loop.create_future()
-            await self._resumed
+        self._resumed = self._loop.create_future()
+        await self._resumed
 
     def _tell_resumed(self) -> None:
         if self._resumed is not None and not self._resumed.done():

@@ -291,7 +291,10 @@ class RawClient:
     async def receive(self) -> Frame | None:
         """The next frame; None when the connection has ended."""
         while not self._frames:
-            data = await self._reader.read(65536)
+            try:
+                data = await self._reader.read(65536)
+            except ConnectionResetError:
+                return None
             if not data:
                 return None
             self.protocol.receive_data(data)

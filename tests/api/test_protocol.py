@@ -144,7 +144,7 @@ async def test_a_sixth_connection_of_a_user_ends_the_oldest():
 
 async def test_a_peer_that_is_gone_without_a_word_is_noticed_and_freed(monkeypatch):
     monkeypatch.setattr(api.protocol, "CLOSE_TIMEOUT_S", 0.02)
-    async with serving(ping_interval_s=0.02, idle_timeout_s=0.1) as server, raw_client(server) as client:
+    async with serving(ping_interval_s=0.1, idle_timeout_s=0.5) as server, raw_client(server) as client:
         assert (await client.receive()).opcode is Opcode.TEXT
         assert (await client.receive()).opcode is Opcode.PING
         assert await client.receive_close() == 4408
@@ -154,7 +154,7 @@ async def test_a_peer_that_is_gone_without_a_word_is_noticed_and_freed(monkeypat
 
 
 async def test_a_peer_that_answers_pings_stays():
-    async with serving(ping_interval_s=0.02, idle_timeout_s=0.1) as server, raw_client(server) as client:
+    async with serving(ping_interval_s=0.1, idle_timeout_s=0.5) as server, raw_client(server) as client:
         await client.receive()
         for _ in range(8):
             ping = await client.receive()
@@ -263,7 +263,7 @@ async def test_pings_count_as_messages():
 
 async def test_a_peer_that_does_not_answer_a_close_is_freed(monkeypatch):
     monkeypatch.setattr(api.protocol, "CLOSE_TIMEOUT_S", 0.02)
-    async with serving(rate_limit_burst=1, **QUICK) as server, raw_client(server) as client:
+    async with serving(rate_limit_per_s=0.0, rate_limit_burst=1, **QUICK) as server, raw_client(server) as client:
         await client.send(HEARTBEAT, HEARTBEAT)
         assert await client.receive_close() == 4429
         assert await client.receive() is None
@@ -374,12 +374,12 @@ async def test_nothing_waits_for_a_reader_who_is_gone(outbox_messages):
 
 
 async def test_drivers_are_not_read_while_the_line_is_full_and_nobody_else_notices():
-    async with serving(idle_timeout_s=0.1, rate_limit_burst=100_000) as server, server.client("driver") as client:
+    async with serving(idle_timeout_s=0.4, rate_limit_burst=100_000) as server, server.client("driver") as client:
         server.line.full = True
         await client.ask("location_batch", seq=1, fixes=[])
         await client.send("location_batch", seq=2, fixes=[])
         async with server.client() as other:
-            assert await other.stays_alive(0.2)  # longer than idle: who is not read is not idle
+            assert await other.stays_alive(0.5)  # longer than idle: who is not read is not idle
         assert len(server.line.reports) == 1
         server.line.make_room()
         assert (await client.receive())["seq"] == 2

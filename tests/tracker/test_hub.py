@@ -90,6 +90,14 @@ def test_reliable_frames_published_in_one_turn_of_the_loop_share_a_write():
     assert all(subscriber.writes == [b"12", b"3"] for subscriber in subscribers)
 
 
+def test_a_flush_does_not_wait_for_the_end_of_the_turn():
+    hub = Hub(soon=Soon())
+    subscriber = Subscriber(hub, "orders")
+    hub.publish("orders", b"1")
+    assert hub.flush() == 1
+    assert subscriber.writes == [b"1"]
+
+
 def test_a_burst_larger_than_the_bound_does_not_end_a_connection_that_keeps_up():
     soon = Soon()
     hub = Hub(soon)
