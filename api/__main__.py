@@ -4,7 +4,7 @@ import asyncio
 import re
 import sys
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, get_args
@@ -177,8 +177,18 @@ def migrate(store: Store = None, config: ConfigFile = None) -> None:
 
 
 def _run_server(server: Coroutine[Any, Any, None]) -> None:
-    with suppress(KeyboardInterrupt):  # while it starts; later the server itself sees to it
-        asyncio.run(server)
+    with suppress(KeyboardInterrupt), asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(server)  # interrupted while it starts; later the server itself sees to it
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop where there is one; None is asyncio's own."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
 
 
 def _duration(text: str) -> float:

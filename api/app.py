@@ -74,6 +74,7 @@ async def serve(config: Config, *, ready: Callable[[Services], Awaitable[None]] 
                 lifespan="off",
                 access_log=False,  # it would print query strings, and so tokens
                 log_config=None,
+                server_header=False,
                 timeout_graceful_shutdown=int(config.drain_s) + 1,
             )
             server = _Server(settings, services, ready)

@@ -80,6 +80,8 @@ class DriverClient:
         self._seq = 0
         self._attempt = 0
         self._changed = asyncio.Event()
+        self._socket: ClientConnection | None = None
+        self._ending = False
         self._task: asyncio.Task[None]
 
     async def __aenter__(self) -> Self:
@@ -90,6 +92,9 @@ class DriverClient:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self._ending = True
+        if self._socket is not None:
+            await self._socket.close()
         self._task.cancel()
         with suppress(asyncio.CancelledError, TrackerError):  # `sleep` and `drained` raise what ended it
             await self._task
@@ -122,11 +127,13 @@ class DriverClient:
                     additional_headers={"Authorization": f"Bearer {self._token}"},
                     compression=None,
                     proxy=self._proxy,
-                ) as socket:
-                    wait = await self._exchange(socket)
+                ) as self._socket:
+                    wait = await self._exchange(self._socket)
                     reason = "the server closed the connection"
             except (ConnectionClosed, InvalidHandshake, InvalidURI, OSError, TimeoutError) as error:
                 reason = _reason(error)
+            if self._ending:
+                return
             self.tally.reconnects += 1
             wait = self._backoff() if wait is None else wait
             self._notify(f"{reason}; connecting again in {wait:.1f} s")

@@ -53,19 +53,11 @@ def _as_location_batch(body: bytes) -> bytes:
 
 
 async def get_track(call: Call) -> Response:
-    """One driver's track in [from, to), by default the last 24 hours."""
+    """One driver's track in [from, to), by default the last 24 hours that there are."""
     driver_id = call.id("driver_id")
     if not call.viewer.is_office and not (call.viewer.role == "driver" and call.viewer.driver_id == driver_id):
         raise NotAllowed("Only this driver and the office see a driver's track.")
-    end = call.time("to")
-    start = call.time("from")
-    if end is None:
-        end = call.services.clock() if start is None else start + DAY_S
-    if start is None:
-        start = end - DAY_S
-    _check_period(start, end)
-    if end - start > LONGEST_S:
-        raise InvalidInput(f"from: ask for at most {LONGEST_S / DAY_S:.0f} days at once", field="from")
+    start, end = _period(call, driver_id)
     name = call.query("format") or "geojson"
     if name not in FORMATS:
         raise InvalidInput(f"format: there are {', '.join(FORMATS)}", field="format")
@@ -101,6 +93,22 @@ async def list_events(call: Call) -> Response:
     events, link = page.split(found, lambda event: f"{event.occurred_at!r}_{event.event_id}")
     shown = [_event(event) for event in events if not (event.late and call.viewer.role == "customer")]
     return respond({"events": shown, "next": link})
+
+
+def _period(call: Call, driver_id: str) -> tuple[float, float]:
+    """`from` and `to`; one of them alone is a day, neither the day that ends with the driver's newest fix."""
+    start, end = call.time("from"), call.time("to")
+    if start is None and end is None:
+        end = max((latest.fix_time + 1.0 for latest in call.services.engine.latest([driver_id])), default=0.0)
+    if start is None:
+        assert end is not None
+        start = end - DAY_S
+    if end is None:
+        end = start + DAY_S
+    _check_period(start, end)
+    if end - start > LONGEST_S:
+        raise InvalidInput(f"from: ask for at most {LONGEST_S / DAY_S:.0f} days at once", field="from")
+    return start, end
 
 
 def _check_period(start: float, end: float) -> None:

@@ -154,7 +154,7 @@ class Line:
         engine = self._services.engine
         topics = ["drivers", f"driver:{driver_id}"]
         for order_id in engine.orders_of(driver_id):
-            topics.append(f"order:{order_id}")
+            topics += [f"order:{order_id}", f"order:{order_id}@driver:{driver_id}"]
             if engine.visible(order_id):
                 topics.append(f"order:{order_id}@customer:{engine.orders[order_id].customer_id}")
         return topics

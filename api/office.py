@@ -38,7 +38,7 @@ class Office:
 
     async def order(self, viewer: Viewer, order_id: str) -> Order:
         """An order this viewer may see. Raises NotAllowed, and NotFound where that tells nothing."""
-        if not _can_exist(order_id):
+        if not channels.is_id(order_id):
             raise NotFound("No order can have this id.")
         order = await self._order(order_id)
         channels.topic(viewer, f"order:{order_id}", order)  # who may follow an order may read it
@@ -49,8 +49,11 @@ class Office:
         """Add or replace an order; also tells whether it is new. Raises NotAllowed, InvalidInput."""
         _check_office(viewer)
         given = read_order(order_id, body)
-        if not _can_exist(order_id):
-            raise InvalidInput("order_id: must be printable and without @customer:", field="order_id")
+        if not channels.is_id(order_id):
+            raise InvalidInput(
+                "order_id: must be printable, of at most 200 characters, without @customer: and @driver:",
+                field="order_id",
+            )
         async with self._turn(Order, order_id):
             before = await self._order(order_id)
             if before is None:
@@ -175,11 +178,6 @@ class Office:
 def _check_office(viewer: Viewer) -> None:
     if not viewer.is_office:
         raise NotAllowed("Only the office may change this.")
-
-
-def _can_exist(order_id: str) -> bool:
-    """Whether an order may have this id: it is a part of topics."""
-    return 0 < len(order_id) <= 200 and order_id.isprintable() and "@customer:" not in order_id
 
 
 def _storable(document: D) -> D:

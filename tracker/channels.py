@@ -4,6 +4,7 @@ A channel is a name on the wire. A topic is what a hub and a store know: a chann
 customer or driver may see, such as `orders@driver:D1`.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -22,6 +23,7 @@ _SHARED: dict[str, frozenset[Role]] = {
 }
 """Channels the office sees whole, and the roles that see their own part."""
 _ID_LIMIT = 200
+_OWN_PART = re.compile("@(?:driver|customer):")
 
 
 @dataclass(frozen=True)
@@ -44,10 +46,15 @@ class Viewer:
         return {"driver": self.driver_id, "customer": self.customer_id}.get(self.role)
 
 
+def is_id(key: str) -> bool:
+    """Whether something in a channel's name may have this id."""
+    return 0 < len(key) <= _ID_LIMIT and key.isprintable() and not _OWN_PART.search(key)
+
+
 def order_id_of(channel: str) -> str | None:
     """The order a channel is about, if it is about one: `order:X` gives X."""
     kind, _, key = channel.partition(":")
-    return key if kind == "order" and key else None
+    return key if kind == "order" and is_id(key) else None
 
 
 def topic(viewer: Viewer, channel: str, order: Order | None) -> str:
@@ -66,24 +73,24 @@ def topic(viewer: Viewer, channel: str, order: Order | None) -> str:
             f"There is no channel {channel[:80]!r}; there are orders, drivers, routes, customers, system, order:ID, "
             "driver:ID, geofence:ID and user:ID."
         )
-    if len(key) > _ID_LIMIT or not key.isprintable() or "@customer:" in key:
+    if not is_id(key):
         raise UnknownChannel(f"No {kind} can have the id in this channel's name.")
     return rule(viewer, key, order)
 
 
 def channel(topic: str) -> str:
-    """The name on the wire: `orders@driver:D1` gives `orders`, `order:X@customer:C` gives `order:X`."""
+    """The name on the wire: `orders@driver:D1` gives `orders`, `order:X@driver:D1` gives `order:X`."""
     head, _, _ = topic.partition("@")
     if head in _SHARED:
         return head
-    return topic.partition("@customer:")[0] if topic.startswith("order:") else topic
+    return _OWN_PART.split(topic, maxsplit=1)[0] if topic.startswith("order:") else topic
 
 
 def order_topics(order: Order, *, customer: bool = True) -> list[str]:
     """All topics a message about this order goes to, those of its customer only where `customer`."""
     topics = ["orders", f"order:{order.order_id}"]
     if order.driver_id is not None:
-        topics.append(f"orders@driver:{order.driver_id}")
+        topics += [f"orders@driver:{order.driver_id}", f"order:{order.order_id}@driver:{order.driver_id}"]
     if customer:
         topics += [f"orders@customer:{order.customer_id}", f"order:{order.order_id}@customer:{order.customer_id}"]
     return topics
@@ -104,7 +111,7 @@ def _order(viewer: Viewer, key: str, order: Order | None) -> str:
         return f"order:{key}"
     if order is not None and viewer.own_id is not None:
         if viewer.role == "driver" and viewer.own_id == order.driver_id:
-            return f"order:{key}"
+            return f"order:{key}@driver:{viewer.own_id}"
         if viewer.role == "customer" and viewer.own_id == order.customer_id:
             return f"order:{key}@customer:{viewer.own_id}"
     raise NotAllowed("This is not an order of yours.")  # also where there is none: ids cannot be probed

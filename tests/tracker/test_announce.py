@@ -28,6 +28,7 @@ def test_an_arrival_reaches_the_office_the_driver_and_the_customer_in_chinese() 
         "orders@driver:d",
         "orders@customer:c1",
         "order:o1@customer:c1",
+        "order:o1@driver:d",
     }
     assert {m.event_id for m in messages} == {"e1"}
     assert {m.priority for m in messages} == {"critical"}

@@ -35,7 +35,7 @@ def test_the_office_joins_every_channel_whole(viewer, name):
         (DRIVER, "orders", "orders@driver:D1"),
         (DRIVER, "routes", "routes@driver:D1"),
         (DRIVER, "system", "system"),
-        (DRIVER, "order:X", "order:X"),
+        (DRIVER, "order:X", "order:X@driver:D1"),
         (DRIVER, "driver:D1", "driver:D1"),
         (DRIVER, "user:D-user", "user:D-user"),
         (CUSTOMER, "orders", "orders@customer:C1"),
@@ -125,6 +125,7 @@ def test_who_is_driver_and_customer_acts_only_as_the_role_says(role, name, given
         "area:121.5,25.0,121.6,25.1",
         "orders@driver:D2",
         "order:X@customer:C1",
+        "order:X@driver:D1",
         "order:a\nb",
         "driver:\x00",
         "user:" + "x" * 201,
@@ -139,7 +140,15 @@ def test_there_is_no_other_channel(viewer, name):
 
 @pytest.mark.parametrize(
     ("name", "order_id"),
-    [("order:X", "X"), ("order:a:b", "a:b"), ("order:", None), ("orders", None), ("driver:X", None), ("", None)],
+    [
+        ("order:X", "X"),
+        ("order:a:b", "a:b"),
+        ("order:", None),
+        ("order:a\0", None),
+        ("orders", None),
+        ("driver:X", None),
+        ("", None),
+    ],
 )
 def test_a_channel_names_its_order(name, order_id):
     assert order_id_of(name) == order_id
