@@ -20,9 +20,10 @@ from api.app import serve
 from api.auth import secret_of, sign
 from api.client import DriverClient
 from api.config import Config
-from api.places import DEPOT, FENCES, NAMES, PLACES
+from api.places import FENCES, NAMES, PLACES
 from api.services import Services
 from api.simulator import drive, measure
+from geo.earth import offset
 from tracker.channels import Role
 from tracker.errors import ConfigurationError, TrackerError
 from tracker.messages import Fix
@@ -30,6 +31,7 @@ from tracker.messages import Fix
 DIRECTORY = Path("data/demo")
 DRIVERS = 12
 STOPS = 3  # orders a driver has at a time
+FIRST_DRIVE_M = 150.0  # each driver begins so much further from his first stop than the one before: soon there is news
 TOKEN_TTL_S = 86400.0
 DEAD_ZONE_SHARE = 0.25  # of trips lead through one
 DEAD_ZONE_S = (30.0, 90.0)
@@ -139,7 +141,7 @@ async def _drive_forever(
     """One driver: a round of orders after the other. `first` gets the first order that is driven to."""
     driver_id = f"DRIVER-{number:02d}"
     rng = np.random.default_rng(number)
-    here = PLACES[rng.integers(len(PLACES))][1:] if number % 2 else DEPOT
+    here: tuple[float, float] | None = None
     url = f"ws://{site.address}/api/v1/websocket/ws/driver"
     async with DriverClient(url, site.token(driver_id, "driver"), proxy=None) as client:
         while True:
@@ -152,6 +154,7 @@ async def _drive_forever(
                 first.set_result(orders[0])
             for order in orders:
                 there = order["destination"]["latitude"], order["destination"]["longitude"]
+                here = here or offset(*there, 0.0, FIRST_DRIVE_M * number)
                 trip = drive(here, there, rng, stay_s=rng.uniform(40.0, 120.0))
                 await _report(client, measure(trip, rng, start_time=time.time()), rng)
                 await site.request("PUT", f"/orders/{order['order_id']}", order | {"status": "delivered"})

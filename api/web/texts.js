@@ -104,7 +104,7 @@ export const TEXTS = {
 export const KINDS = {
   "zh-TW": {
     heartbeat: "表示仍在線上；伺服器會回覆 heartbeat。",
-    subscribe: "加入頻道：orders、drivers、routes、customers、system、order:…、driver:…、geofence:…、area:…、user:…",
+    subscribe: "加入頻道：orders、drivers、routes、customers、system、order:…、driver:…、geofence:…、user:…",
     unsubscribe: "離開頻道。",
     location_update: "司機的一筆定位；帶有 seq 時會收到 location.ack。",
     location_batch: "司機的多筆定位；存妥後收到 location.ack。",
@@ -115,7 +115,7 @@ export const KINDS = {
   },
   en: {
     heartbeat: "A sign of life; the server answers with heartbeat.",
-    subscribe: "Join a channel: orders, drivers, routes, customers, system, order:…, driver:…, geofence:…, area:…, user:…",
+    subscribe: "Join a channel: orders, drivers, routes, customers, system, order:…, driver:…, geofence:…, user:…",
     unsubscribe: "Leave a channel.",
     location_update: "One fix of this driver; with a seq it is answered by location.ack.",
     location_batch: "Several fixes of this driver; location.ack comes when they are stored.",
