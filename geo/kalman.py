@@ -5,6 +5,7 @@ fixes, so where a fix carries no accuracy the filter follows it closely and only
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from geo.earth import metres_per_degree, wrap_degrees
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
 
 ACCURACY_PER_SIGMA = 1.515
 """Android's accuracy is the 68 % radius; the 68 % radius of a circular normal is 1.515 sigma."""
@@ -27,6 +29,8 @@ COURSE_MIN_MPS = 1.0
 """Slower than this a course says nothing."""
 
 ESTIMATE = ("latitude", "longitude", "speed", "course", "sigma")
+HOLD_M, HOLD_SHARE = 4.0, 0.6
+"""Where the device stands still, so is the driver: while fixes stay this near, in metres or shares of their accuracy."""
 _FIELDS = 12
 
 
@@ -92,6 +96,18 @@ class Noise:
     still_speed_mps: float
 
 
+class _Motion(NamedTuple):
+    """Where drivers are, in metres from their last estimates, how fast, and how sure that is; columns (n,)."""
+
+    east: Floats
+    north: Floats
+    speed_east: Floats
+    speed_north: Floats
+    p: Floats  # variance of the position per axis
+    c: Floats  # covariance of position and velocity
+    v: Floats  # variance of the velocity
+
+
 def update(
     state: FilterState,
     rows: Ints,
@@ -102,83 +118,126 @@ def update(
     course: Floats,
     accuracy: Floats,
     noise: Noise,
-) -> tuple[NDArray[np.bool_], Floats]:
+) -> tuple[Bools, Floats]:
     """Advance each driver of `rows` (n, each once) by one fix; the fixes are columns (n,) in degrees, m/s and m.
 
     Returns which fixes are outliers and left no trace, (n,), and estimates (5, n) in the rows of ESTIMATE; that of an
     outlier is the prediction for its time.
+
     Standard Kalman equations for a constant-velocity model with white acceleration (Bar-Shalom, Li, Kirubarajan,
     Estimation with Applications to Tracking and Navigation, 2001, 6.2.2), position and velocity updates in sequence.
     """
     t0, lat0, lon0, ve, vn, p, c, v, misses, _, course0, _ = state.array[:, rows]
-    dt = time - t0
-    north, east = metres_per_degree(latitude)
-    fresh = ~(dt <= noise.filter_reset_s)
-    dt = np.where(fresh, 0.0, dt)
-
-    # Predict. Drivers turn and brake: the longer the gap, the less a velocity says.
-    q = np.clip(0.5 * dt, 0.5, 8.0)
-    p = p + dt * (2 * c + dt * (v + q * dt / 3))
-    c = c + dt * (v + q * dt / 2)
-    v = v + q * dt
-    x = wrap_degrees(longitude - lon0) * east  # the fix, seen from the last estimate
-    y = (latitude - lat0) * north
-    dx = x - ve * dt  # innovation
-    dy = y - vn * dt
-
-    predicted = np.stack([lat0 + vn * dt / north, lon0 + ve * dt / east, np.hypot(ve, vn), course0, np.sqrt(p)])
+    metres_north, metres_east = metres_per_degree(latitude)
+    east, north = wrap_degrees(longitude - lon0) * metres_east, (latitude - lat0) * metres_north
+    fresh = ~(time - t0 <= noise.filter_reset_s)
+    zero = np.zeros(len(rows))
+    predicted = _predict(_Motion(zero, zero, ve, vn, p, c, v), np.where(fresh, 0.0, time - t0))
 
     # Gate
-    known = np.isfinite(accuracy)
-    sigma = np.maximum(np.where(known, accuracy, noise.default_accuracy_m), noise.min_accuracy_m) / ACCURACY_PER_SIGMA
-    r = np.where(known, sigma, JITTER_SIGMA_M) ** 2
-    wild = ~fresh & (dx * dx + dy * dy > noise.outlier_gate * (p + sigma * sigma))
+    sigma, r = _spread(accuracy, noise)
+    wild = ~fresh & (
+        _square(east - predicted.east, north - predicted.north) > noise.outlier_gate * (predicted.p + sigma**2)
+    )
     misses = np.where(wild, misses + 1, 0.0)
     outlier = wild & (misses < noise.outlier_patience)
     fresh |= wild & ~outlier
 
-    # Update position, then velocity from the device
-    s = 1.0 / (p + r)
-    kp, kv = p * s, c * s
-    ex, ey = ve * dt + kp * dx, vn * dt + kp * dy
-    ve, vn = ve + kv * dx, vn + kv * dy
-    p, c, v = (1 - kp) * p, (1 - kp) * c, v - kv * c
+    # Correct, stand still at stops, start afresh where there is nothing to go on
     still = speed < noise.still_speed_mps
-    measured = still | (np.isfinite(speed) & np.isfinite(course))
-    angle = np.radians(np.where(measured & ~still, course, 0.0))
-    device = np.where(still, 0.0, speed)
-    de, dn = device * np.sin(angle), device * np.cos(angle)
-    s = np.where(measured, 1.0 / (v + VELOCITY_SIGMA_MPS**2), 0.0)
-    de_, dn_ = np.where(measured, de - ve, 0.0), np.where(measured, dn - vn, 0.0)
-    kp, kv = c * s, v * s
-    ex, ey, ve, vn = ex + kp * de_, ey + kp * dn_, ve + kv * de_, vn + kv * dn_
-    p, c, v = p - kp * c, (1 - kv) * c, (1 - kv) * v
+    measured, own_east, own_north = _own_velocity(speed, course, still)
+    after = _with_velocity(_with_position(predicted, east, north, r), own_east, own_north, measured)
+    hold = still & (_square(east, north) < np.maximum(HOLD_M, HOLD_SHARE * sigma * ACCURACY_PER_SIGMA) ** 2)
+    after = after._replace(east=np.where(hold, 0.0, after.east), north=np.where(hold, 0.0, after.north))
+    unsure = np.where(measured, VELOCITY_SIGMA_MPS, UNKNOWN_VELOCITY_SIGMA_MPS) ** 2
+    first = _Motion(east, north, np.where(measured, own_east, 0.0), np.where(measured, own_north, 0.0), r, zero, unsure)
+    after = _Motion(*(np.where(fresh, a, b) for a, b in zip(first, after, strict=True)))
 
-    # Stand still where the device does and the fix stays near
-    hold = still & ~fresh & (x * x + y * y < np.maximum(4.0, 0.6 * sigma * ACCURACY_PER_SIGMA) ** 2)
-    ex, ey = np.where(hold, 0.0, ex), np.where(hold, 0.0, ey)
-
-    # Start afresh where there is nothing to go on
-    ex, ey = np.where(fresh, x, ex), np.where(fresh, y, ey)
-    ve, vn = np.where(fresh, np.where(measured, de, 0.0), ve), np.where(fresh, np.where(measured, dn, 0.0), vn)
-    v_fresh = np.where(measured, VELOCITY_SIGMA_MPS, UNKNOWN_VELOCITY_SIGMA_MPS) ** 2
-    p, c, v = np.where(fresh, r, p), np.where(fresh, 0.0, c), np.where(fresh, v_fresh, v)
-
-    first = np.isnan(lat0)
-    new_lat = np.where(first | fresh, latitude, lat0 + ey / north)
-    new_lon = np.where(first | fresh, longitude, wrap_degrees(lon0 + ex / east))
-    pace = np.hypot(ve, vn)
-    new_speed = np.where(np.isfinite(speed), speed, pace)
-    own = np.isfinite(course) & ~(speed < COURSE_MIN_MPS)
-    seen = np.where(pace >= COURSE_MIN_MPS, np.degrees(np.arctan2(ve, vn)) % 360.0, course0)
-    new_course = np.where(own, course, seen)
-    new_sigma = np.sqrt(p + (BIAS_SHARE * sigma) ** 2)
-
-    believed = ~outlier
+    pace = np.hypot(after.speed_east, after.speed_north)
+    seen = np.degrees(np.arctan2(after.speed_east, after.speed_north)) % 360.0
+    seen = np.where(pace >= COURSE_MIN_MPS, seen, course0)
+    new = np.stack(
+        [
+            time,
+            np.where(fresh, latitude, lat0 + after.north / metres_north),
+            np.where(fresh, longitude, wrap_degrees(lon0 + after.east / metres_east)),
+            *after[2:],
+            misses,
+            np.where(np.isfinite(speed), speed, pace),
+            np.where(np.isfinite(course) & ~(speed < COURSE_MIN_MPS), course, seen),
+            np.sqrt(after.p + (BIAS_SHARE * sigma) ** 2),
+        ]
+    )
     state.array[8, rows] = misses
-    new = np.stack([time, new_lat, new_lon, ve, vn, p, c, v, misses, new_speed, new_course, new_sigma])
-    state.array[:, rows[believed]] = new[:, believed]
+    state.array[:, rows[~outlier]] = new[:, ~outlier]
     estimate = new[[1, 2, 9, 10, 11]]
     if outlier.any():
-        estimate[:, outlier] = predicted[:, outlier]
+        there = lat0 + predicted.north / metres_north, wrap_degrees(lon0 + predicted.east / metres_east)
+        instead = np.stack([*there, np.hypot(ve, vn), course0, np.sqrt(predicted.p)])
+        estimate[:, outlier] = instead[:, outlier]
     return outlier, estimate
+
+
+def _spread(accuracy: Floats, noise: Noise) -> tuple[Floats, Floats]:
+    """Sigma of a fix for the gate, and the variance of its white part for the update."""
+    known = np.isfinite(accuracy)
+    sigma = np.maximum(np.where(known, accuracy, noise.default_accuracy_m), noise.min_accuracy_m) / ACCURACY_PER_SIGMA
+    return sigma, np.where(known, sigma, JITTER_SIGMA_M) ** 2
+
+
+def _own_velocity(speed: Floats, course: Floats, still: Bools) -> tuple[Bools, Floats, Floats]:
+    """Whether a device tells its velocity, and that velocity east and north; standing still is one."""
+    measured = still | (np.isfinite(speed) & np.isfinite(course))
+    angle = np.radians(np.where(measured & ~still, course, 0.0))
+    length = np.where(still, 0.0, speed)
+    return measured, length * np.sin(angle), length * np.cos(angle)
+
+
+def _predict(m: _Motion, dt: Floats) -> _Motion:
+    """Seconds later. Drivers turn and brake: the longer the gap, the less a velocity says."""
+    q = np.clip(0.5 * dt, 0.5, 8.0)
+    return _Motion(
+        m.east + m.speed_east * dt,
+        m.north + m.speed_north * dt,
+        m.speed_east,
+        m.speed_north,
+        m.p + dt * (2 * m.c + dt * (m.v + q * dt / 3)),
+        m.c + dt * (m.v + q * dt / 2),
+        m.v + q * dt,
+    )
+
+
+def _with_position(m: _Motion, east: Floats, north: Floats, r: Floats) -> _Motion:
+    """Corrected by a position of variance r."""
+    gain = 1.0 / (m.p + r)
+    of_position, of_velocity = m.p * gain, m.c * gain
+    off_east, off_north = east - m.east, north - m.north
+    return _Motion(
+        m.east + of_position * off_east,
+        m.north + of_position * off_north,
+        m.speed_east + of_velocity * off_east,
+        m.speed_north + of_velocity * off_north,
+        (1 - of_position) * m.p,
+        (1 - of_position) * m.c,
+        m.v - of_velocity * m.c,
+    )
+
+
+def _with_velocity(m: _Motion, east: Floats, north: Floats, measured: Bools) -> _Motion:
+    """Corrected by a device's own velocity, where it is measured."""
+    gain = np.where(measured, 1.0 / (m.v + VELOCITY_SIGMA_MPS**2), 0.0)
+    of_position, of_velocity = m.c * gain, m.v * gain
+    off_east, off_north = np.where(measured, east - m.speed_east, 0.0), np.where(measured, north - m.speed_north, 0.0)
+    return _Motion(
+        m.east + of_position * off_east,
+        m.north + of_position * off_north,
+        m.speed_east + of_velocity * off_east,
+        m.speed_north + of_velocity * off_north,
+        m.p - of_position * m.c,
+        (1 - of_velocity) * m.c,
+        (1 - of_velocity) * m.v,
+    )
+
+
+def _square(east: Floats, north: Floats) -> Floats:
+    return east * east + north * north
