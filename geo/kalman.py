@@ -30,7 +30,7 @@ COURSE_MIN_MPS = 1.0
 
 ESTIMATE = ("latitude", "longitude", "speed", "course", "sigma")
 HOLD_M, HOLD_SHARE = 4.0, 0.6
-"""Where the device stands still, so is the driver: while fixes stay this near, in metres or shares of their accuracy."""
+"""A driver whose device stands still is held while fixes stay within so many metres, or share of their accuracy."""
 _FIELDS = 12
 
 
