@@ -5,6 +5,7 @@ outside by a margin that grows with the uncertainty of his position; the exit is
 """
 
 from dataclasses import dataclass, field
+from math import isnan
 from statistics import NormalDist
 
 import numpy as np
@@ -145,26 +146,28 @@ class Fences:
         geofence_id = self._ids[code % _KEYS]
         assert geofence_id is not None
         teller = _Teller(driver_ids[code // _KEYS], geofence_id)
-        first, last = np.searchsorted(cases.cuts.pair, [cases.start[case], cases.start[case + 1]])
-        c = first
-        for p in range(int(cases.start[case]), int(cases.start[case + 1])):
-            end = c
-            while end < last and cases.cuts.pair[end] == p:
-                end += 1
-            leg = int(cases.leg[p])
-            teller.leg(float(legs.t1[leg]), float(legs.sigma1[leg]), float(cases.distance[p]))
-            self._step(code, teller, float(legs.t0[leg]), cases.cuts.fraction[c:end], cases.cuts.inward[c:end])
-            c = end
+        start, end = cases.start[case : case + 2].tolist()
+        first, last = np.searchsorted(cases.cuts.pair, [start, end])
+        cut = cases.cuts.pair, cases.cuts.fraction, cases.cuts.inward
+        crossings: dict[int, list[tuple[float, bool]]] = {}
+        for pair, share, inward in zip(*(column[first:last].tolist() for column in cut), strict=True):
+            crossings.setdefault(pair - start, []).append((share, inward))
+        leg = cases.leg[start:end]
+        columns = legs.t0[leg], legs.t1[leg], legs.sigma1[leg], cases.distance[start:end]
+        for i, (t0, t1, sigma, distance) in enumerate(zip(*(column.tolist() for column in columns), strict=True)):
+            if i in crossings or distance <= 0 or code in self._visits:
+                teller.leg(t1, sigma, distance)
+                self._step(code, teller, t0, crossings.get(i, []))
         return teller.told
 
-    def _step(self, code: int, teller: "_Teller", t0: float, fraction: Floats, inward: Bools) -> None:
+    def _step(self, code: int, teller: "_Teller", t0: float, crossings: list[tuple[float, bool]]) -> None:
         t1, distance = teller.t1, teller.distance
         visit = self._visits.get(code)
         far_apart = t1 - t0 > self._settings.pass_within_s
         if not (far_apart and visit is None and distance > 0):
-            for share, into in zip(fraction.tolist(), inward.tolist(), strict=True):
+            for share, inward in crossings:
                 when = t0 + share * (t1 - t0)
-                if not into:
+                if not inward:
                     if visit:
                         visit.left_at = when
                 elif visit:
@@ -177,7 +180,7 @@ class Fences:
             teller.tell("enter", t1, first_fix=True)
         if visit is None:
             return
-        until = t1 if np.isnan(visit.left_at) else visit.left_at
+        until = t1 if isnan(visit.left_at) else visit.left_at
         if not visit.dwelled and until - visit.entered_at >= self._settings.dwell_after_s:
             visit.dwelled = True
             self._dwelling.pop(code, None)
