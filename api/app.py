@@ -21,7 +21,7 @@ from api.web import make_app
 from storage import open_store
 from storage.writer import Writer
 from tracker.engine import Engine
-from tracker.errors import ConfigurationError
+from tracker.errors import ConfigurationError, TrackerError
 from tracker.hub import Hub
 
 log = structlog.get_logger()
@@ -78,6 +78,7 @@ async def serve(config: Config, *, ready: Callable[[Services], Awaitable[None]] 
                 timeout_graceful_shutdown=int(config.drain_s) + 1,
             )
             server = _Server(settings, services, ready)
+            services.fail = server.fail
             await server.serve([listener])
             await server.finish()
     log.info("stopped")
@@ -113,6 +114,7 @@ class _Server(uvicorn.Server):
         self._services = services
         self._ready = ready
         self._readying: asyncio.Future[None] | None = None
+        self._failure: TrackerError | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -130,11 +132,18 @@ class _Server(uvicorn.Server):
         self._captured_signals.clear()  # else uvicorn raises them again at its end
 
     async def finish(self) -> None:
-        """End what `ready` began. Raises what it raised."""
+        """End what `ready` began. Raises what it raised, or what the server failed with."""
         if self._readying:
             self._readying.cancel()
             with suppress(asyncio.CancelledError):
                 await self._readying
+        if self._failure:
+            raise self._failure
+
+    def fail(self, error: TrackerError) -> None:
+        """Stop; `finish` raises the error."""
+        self._failure = error
+        self.should_exit = True
 
     def _stop_if_failed(self, readying: "asyncio.Future[None]") -> None:
         if not readying.cancelled() and readying.exception():

@@ -15,7 +15,7 @@ from tracker.announce import delivery_messages, transition_messages
 from tracker.channels import channel
 from tracker.codec import Report, encode, frame, iso, reliable
 from tracker.drivers import Latest
-from tracker.errors import Flag, TrackerError
+from tracker.errors import Flag, StoreInUse, TrackerError
 from tracker.intake import Frame, Intake, Part
 from tracker.messages import DriverLocation, Error, LocationAck
 from tracker.records import Delivery, Event, Message, Transition, Updates
@@ -113,7 +113,12 @@ class Line:
             waiting, self._waiting = self._waiting, []
             for callback in waiting:
                 callback()
-        if future.cancelled() or future.exception():
+        if future.cancelled():
+            return
+        error = future.exception()
+        if isinstance(error, StoreInUse):  # it took the store while this one could not reach it
+            self._services.fail(error)
+        if error:
             return
         hub = self._services.hub
         for message, seq in zip(commit.messages, future.result().seqs, strict=True):

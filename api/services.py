@@ -10,6 +10,7 @@ from api.config import Config
 from storage.store import Store
 from storage.writer import Writer
 from tracker.engine import Engine
+from tracker.errors import TrackerError
 from tracker.hub import Hub
 
 if TYPE_CHECKING:
@@ -32,3 +33,5 @@ class Services:
     line: "Line" = field(init=False)
     office: "Office" = field(init=False)
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
+    fail: Callable[[TrackerError], None] = lambda error: None
+    """Ends the server with this error."""

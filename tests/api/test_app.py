@@ -1,5 +1,6 @@
 import asyncio
 import socket
+from contextlib import suppress
 
 import pytest
 
@@ -49,6 +50,21 @@ async def test_what_fails_once_the_server_listens_stops_it(sqlite_url: str) -> N
     async with asyncio.timeout(20):
         with pytest.raises(ConfigurationError, match="no fleet today"):
             await serve(config(sqlite_url), ready=fail)
+
+
+async def test_a_server_that_lost_its_store_to_another_stops(sqlite_url: str, monkeypatch) -> None:
+    async def refuse(commit: Commit) -> None:
+        raise StoreInUse
+
+    async def lose(services) -> None:
+        monkeypatch.setattr(services.store, "commit", refuse)
+        with suppress(StoreInUse):
+            await services.line.commit(Commit())
+        await asyncio.Event().wait()
+
+    async with asyncio.timeout(20):
+        with pytest.raises(StoreInUse):
+            await serve(config(sqlite_url), ready=lose)
 
 
 async def test_answers_are_not_held_back(sqlite_url: str) -> None:
