@@ -119,8 +119,7 @@ class Intake:
                 frame.taken += count
                 used[frame.driver] += count
                 total += count
-            if count < waiting:
-                used[frame.driver] = SLICE  # later frames of this driver wait behind this one
+            if count < waiting:  # the driver's slice is full: later frames of his wait behind this one
                 left.append(frame)
         self._frames.extendleft(reversed(left))
         self.fixes -= total

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geo.earth import metres_per_degree, offset
-from geo.fences import Area, Circle, FenceIndex
+from geo.fences import Area, Circle, FenceIndex, _alternate
 
 LAT, LON = 25.03, 121.56
 
@@ -142,3 +142,12 @@ def test_a_circle_is_cut_where_the_distance_is_its_radius(radius: float, start, 
         before = np.array(start) + (fraction - 1e-3) * (np.array(end) - start)
         assert (np.hypot(*before) >= np.hypot(*place) - 1e-9) == inward or np.hypot(*(np.array(end) - start)) < 1
     assert north > east
+
+
+def test_where_rounding_disagrees_the_ends_of_a_leg_decide() -> None:
+    pair, fraction = np.array([0, 1, 1, 1]), np.array([0.5, 0.2, 0.4, 0.6])
+    inside0, inside1 = np.array([False, False, False]), np.array([False, False, True])
+    pair, fraction, inward = _alternate(pair, fraction, inside0, inside1)
+    assert pair.tolist() == [1, 1, 2]
+    assert fraction.tolist() == [0.2, 0.4, 1.0]
+    assert inward.tolist() == [True, False, True]

@@ -33,3 +33,12 @@ def test_the_grid_finds_what_comparing_each_with_each_finds(boxes, legs, dropped
 def test_an_empty_grid_finds_nothing() -> None:
     leg, key = Grid().query(*np.zeros((4, 3)))
     assert len(leg) == len(key) == 0
+
+
+def test_a_box_across_the_antimeridian_is_found_from_both_sides() -> None:
+    grid = Grid()
+    grid.put(0, 0.0, -179.9999, 0.001, 0.001)
+    grid.put(1, 0.0, 179.9999, 0.001, 0.001)
+    latitude = np.zeros(2)
+    _, key = grid.query(latitude, np.array([179.9995, -179.9995]), latitude, np.array([179.9999, -179.9999]))
+    assert key.tolist() == [0, 1, 0, 1]

@@ -99,6 +99,14 @@ def test_two_orders_at_one_address_and_a_cancelled_one() -> None:
     assert len({e.event_id for e in events}) == len(events)
 
 
+def test_the_next_customer_hears_nothing_before_it_is_his_turn() -> None:
+    engine = engine_with(order("later", 2300.0, created_at=2.0), order("now", created_at=1.0))
+    t, east, speed = stop_at(2000.0, 60.0)
+    found = [e for e in engine.ingest(batch(engine, "d", t, east, speed=speed)).events if e.kind != "eta_changed"]
+    by_order = {(e.order_id, e.kind): e.detected_at for e in found}
+    assert by_order["later", "approaching"] >= by_order["now", "departed"]
+
+
 def test_an_order_given_to_another_driver_follows_him_alone() -> None:
     engine = engine_with(order())
     engine.set_order(order(driver_id="e"))

@@ -25,6 +25,9 @@ def test_each_leg_knows_the_newest_fix_that_had_come_in_by_then() -> None:
     whole = batch(engine, ["a", "a", "a", "a", "b"], [1.0, 2.0, 3.0, 4.0, 5.0], 0.0, received_at=received)
     joined = legs(whole, np.arange(5), np.ones((5, 5)), np.full((3, 5), np.nan))
     assert (joined.newest - T0).tolist() == [3.0, 2.0, 3.0, 4.0, 5.0]
+    early = batch(engine, "a", [1.0, 2.0, 3.0], 0.0, received_at=T0 + np.array([50.0, 10.0, 20.0]))
+    joined = legs(early, np.arange(3), np.ones((5, 3)), np.full((3, 3), np.nan))
+    assert (joined.newest - T0).tolist() == [3.0, 2.0, 3.0]
 
 
 def test_what_lies_aside_is_sorted_into_runs_of_one_kind() -> None:

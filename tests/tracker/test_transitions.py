@@ -90,6 +90,11 @@ def test_dwell_once_a_visit() -> None:
     assert [t.kind for t in short] == ["enter", "exit"]
 
 
+def test_a_step_out_within_the_margin_does_not_end_a_visit() -> None:
+    transitions = fences(circle(30.0)).advance(path([0, 20, 30, 40, 200], [0, 35, 0, 0, 0]), IDS)
+    assert told(transitions) == [("enter", 0.0), ("dwell", 120.0)]
+
+
 def test_a_fence_put_around_a_driver_and_removed_under_him() -> None:
     watched = fences()
     watched.advance(path([0, 10], [0, 0]), IDS)
