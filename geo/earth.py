@@ -32,7 +32,8 @@ def metres_per_degree(latitude: ArrayLike) -> tuple[Any, Any]:
 
 def wrap_degrees(delta: ArrayLike) -> Any:
     """A difference of longitudes, or a longitude, as [-180, 180)."""
-    return (np.asarray(delta) + 180.0) % 360.0 - 180.0
+    delta = np.asarray(delta)
+    return delta - 360.0 * np.floor((delta + 180.0) / 360.0)
 
 
 def distance(lat1: ArrayLike, lon1: ArrayLike, lat2: ArrayLike, lon2: ArrayLike) -> Any:

@@ -35,6 +35,37 @@ def test_an_empty_grid_finds_nothing() -> None:
     assert len(leg) == len(key) == 0
 
 
+def test_what_changes_after_the_grid_was_built_counts() -> None:
+    """As if it had just been built; with few changes, with many, and with keys that come back."""
+    rng = np.random.default_rng(0)
+    city = rng.uniform(0.0, 1.0, (2, 400)).T
+    legs = *rng.uniform(0.0, 1.0, (2, 300)), *rng.uniform(0.0, 1.0, (2, 300))
+    grid, boxes = Grid(), {}
+    for change in range(1_000):
+        key = int(rng.integers(400))
+        if change > 500 and change % 3 == 0:
+            grid.drop(key)
+            boxes.pop(key, None)
+        else:
+            boxes[key] = *city[rng.integers(400)], 0.004, 0.004
+            grid.put(key, *boxes[key])
+        if change > 500 and change % 7 == 0:
+            fresh = Grid()
+            for kept, box in boxes.items():
+                fresh.put(kept, *box)
+            for ours, expected in zip(grid.query(*legs), fresh.query(*legs), strict=True):
+                np.testing.assert_array_equal(ours, expected)
+
+
+def test_reach_widens_each_leg_by_its_own() -> None:
+    grid = Grid()
+    grid.put(7, 10.0, 20.0, 0.5, 0.5)
+    points = np.array([10.0, 10.0, 10.6, 10.6]), np.array([20.6, 20.6, 20.0, 20.0])
+    leg, key = grid.query(*points, *points, np.array([0.0, 0.0, 0.0, 0.2]), np.array([0.0, 0.2, 0.2, 0.0]))
+    assert leg.tolist() == [1, 3]
+    assert key.tolist() == [7, 7]
+
+
 def test_a_box_across_the_antimeridian_is_found_from_both_sides() -> None:
     grid = Grid()
     grid.put(0, 0.0, -179.9999, 0.001, 0.001)
