@@ -1,7 +1,8 @@
 """Areas on earth by integer key: which legs cut which boundary and where, and how far inside or outside a point is.
 
-Every area has a metric frame of its own around its centre, in which longitude and latitude stay straight; so what is
-cut is exact for polygons as GeoJSON means them. Distances and circles are good to a part in a thousand up to 10 km.
+Every area has a metric frame of its own around its centre. In that of a polygon longitude and latitude stay straight,
+so what is cut is exact for polygons as GeoJSON means them; their distances are good to 1 in 1,000 up to 10 km. Circles
+are round to 1 in 50,000 up to 10 km, less so near a pole, and not over it.
 """
 
 from collections.abc import Sequence
@@ -42,6 +43,8 @@ class Cuts:
     pair: Ints
     fraction: Floats
     inward: Bools
+    inside: Bools
+    """(p,) whether each pair's leg ends inside its area."""
 
 
 class FenceIndex:
@@ -49,65 +52,89 @@ class FenceIndex:
 
     def __init__(self) -> None:
         self._grid = Grid()
-        self._frame = np.full((5, 64), np.nan)  # latitude, longitude, m per degree north and east, radius
-        self._edges: dict[int, Floats] = {}
-        self._pool: tuple[Floats, Ints, Ints] | None = (
-            None  # edges of all polygons, and where each key's begin and how many
-        )
+        self._frame = np.full((64, 6), np.nan)
+        """By key: latitude, longitude, m per degree north and east, how a parallel bends, radius."""
+        self._span = np.zeros((64, 2), np.int64)
+        """By key: where its edges begin, and how many; none for a circle."""
+        self._edges = np.empty((256, 4))
+        """Edges of all polygons, and of some that are gone: from, to; east, north."""
+        self._used = 0
 
     def put(self, key: int, shape: Circle | Area) -> None:
         """Add or replace an area. Raises ValueError with a sentence that says what is wrong with the shape."""
         if isinstance(shape, Circle):
             _check_circle(shape)
-            latitude, longitude = shape.latitude, shape.longitude
-            edges = None
-            reach = np.array([shape.radius, shape.radius])
+            latitude, longitude, radius, edges = shape.latitude, shape.longitude, shape.radius, np.empty((0, 4))
         else:
             latitude, longitude, edges = _edges_of(shape)
-            reach = np.abs(edges).max(axis=(0, 1))
+            radius = np.nan
         north, east = metres_per_degree(latitude)
-        while key >= self._frame.shape[1]:
-            self._frame = np.concatenate([self._frame, np.full_like(self._frame, np.nan)], axis=1)
-        radius = shape.radius if isinstance(shape, Circle) else np.nan
-        self._frame[:, key] = latitude, longitude, north, east, radius
-        if edges is None:
-            self._edges.pop(key, None)
+        while key >= len(self._frame):
+            self._frame = np.concatenate([self._frame, np.full_like(self._frame, np.nan)])
+            self._span = np.concatenate([self._span, np.zeros_like(self._span)])
+        if len(edges):
+            bend = 0.0
+            width, height = np.abs(edges).max(axis=0)[:2] / (east, north)
         else:
-            self._edges[key] = edges
-        self._pool = None
-        self._grid.put(key, latitude, longitude, reach[1] / north, min(reach[0] / max(east, 1e-9), 180.0))
+            bend = np.radians(np.sin(np.radians(latitude)))
+            width, height = min(radius / max(east, 1e-9), 180.0), radius / north
+        self._frame[key] = latitude, longitude, north, east, bend, radius
+        self._store(key, edges)
+        self._grid.put(key, latitude, longitude, height, width)
 
     def drop(self, key: int) -> None:
         """Remove an area."""
         self._grid.drop(key)
-        if self._edges.pop(key, None) is not None:
-            self._pool = None
+        self._span[key] = 0
 
-    def candidates(self, lat0: Floats, lon0: Floats, lat1: Floats, lon1: Floats) -> tuple[Ints, Ints]:
-        """Pairs (leg, key) of the legs (n,) whose box touches the box of an area; each once, sorted by leg."""
-        return self._grid.query(lat0, lon0, lat1, lon1)
+    def _store(self, key: int, edges: Floats) -> None:
+        """Append a polygon's edges, after moving together what is still in use when there is no room."""
+        self._span[key] = 0
+        if self._used + len(edges) > len(self._edges):
+            start, count = self._span.T
+            ends = np.cumsum(count)
+            index, _ = _ranges(start, count)
+            self._span[:, 0] = ends - count
+            self._used = len(index)
+            pool = np.empty((2 * (self._used + len(edges)), 4))
+            pool[: self._used] = self._edges[index]
+            self._edges = pool
+        self._edges[self._used : self._used + len(edges)] = edges
+        self._span[key] = self._used, len(edges)
+        self._used += len(edges)
+
+    def candidates(
+        self, lat0: Floats, lon0: Floats, lat1: Floats, lon1: Floats, reach_m: Floats | float = 0.0
+    ) -> tuple[Ints, Ints]:
+        """Pairs (leg, key) of the legs (n,) whose box, wider by their reach, touches an area's; each once, by leg."""
+        north, east = metres_per_degree(lat1)
+        reach = reach_m / north, np.minimum(reach_m / np.maximum(east, 1e-9), 180.0)
+        return self._grid.query(lat0, lon0, lat1, lon1, *reach)
 
     def cut(self, lat0: Floats, lon0: Floats, lat1: Floats, lon1: Floats, leg: Ints, key: Ints) -> Cuts:
         """Where the legs cut the boundaries of the areas they are paired with; legs are columns (n,), pairs (p,)."""
         x0, y0 = self._local(lat0[leg], lon0[leg], key)
         x1, y1 = self._local(lat1[leg], lon1[leg], key)
-        round_ = np.isfinite(self._frame[4, key])
-        circles, polygons = np.flatnonzero(round_), np.flatnonzero(~round_)
-        parts = [
-            _cut_circles(x0[circles], y0[circles], x1[circles], y1[circles], self._frame[4, key[circles]]),
+        radius = self._frame[key, 5]
+        polygons = np.isnan(radius)
+        circles, polygons = np.flatnonzero(~polygons), np.flatnonzero(polygons)
+        where, fraction, inward, inside = zip(
+            _cut_circles(x0[circles], y0[circles], x1[circles], y1[circles], radius[circles]),
             self._cut_polygons(x0[polygons], y0[polygons], x1[polygons], y1[polygons], key[polygons]),
-        ]
-        pair = np.concatenate([circles[parts[0][0]], polygons[parts[1][0]]])
-        fraction = np.concatenate([parts[0][1], parts[1][1]])
-        inward = np.concatenate([parts[0][2], parts[1][2]])
-        order = np.lexsort((fraction, pair))
-        return Cuts(pair[order], fraction[order], inward[order])
+            strict=True,
+        )
+        pair = np.concatenate([circles[where[0]], polygons[where[1]]])
+        order = np.lexsort((np.concatenate(fraction), pair))
+        ends = np.empty(len(leg), np.bool_)
+        ends[circles], ends[polygons] = inside
+        return Cuts(pair[order], np.concatenate(fraction)[order], np.concatenate(inward)[order], ends)
 
     def signed_distance(self, latitude: Floats, longitude: Floats, key: Ints) -> Floats:
         """Metres from each point (n,) to the boundary of its area, negative inside."""
         x, y = self._local(latitude, longitude, key)
-        result: Floats = np.hypot(x, y) - self._frame[4, key]
-        polygons = np.flatnonzero(np.isnan(self._frame[4, key]))
+        radius = self._frame[key, 5]
+        result: Floats = np.hypot(x, y) - radius
+        polygons = np.flatnonzero(np.isnan(radius))
         if len(polygons):
             px, py = x[polygons], y[polygons]
             pair, edge, starts = self._expand(key[polygons])
@@ -116,27 +143,22 @@ class FenceIndex:
         return result
 
     def _local(self, latitude: Floats, longitude: Floats, key: Ints) -> tuple[Floats, Floats]:
-        centre_lat, centre_lon, north, east, _ = self._frame[:, key]
-        return wrap_degrees(longitude - centre_lon) * east, (latitude - centre_lat) * north
+        """Metres east and north of the area's centre; for circles to the second order, so near the poles too."""
+        centre_lat, centre_lon, north, east, bend, _ = self._frame[key].T
+        dlat, dlon = latitude - centre_lat, wrap_degrees(longitude - centre_lon)
+        return dlon * (east - bend * north * dlat), dlat * north + bend / 2 * east * dlon * dlon
 
     def _expand(self, key: Ints) -> tuple[Ints, Floats, Ints]:
         """Each pair with each edge of its polygon: index of the pair (e,), edges (4, e), where a pair's begin (p,)."""
-        if self._pool is None:
-            count = np.zeros(self._frame.shape[1], np.int64)
-            for k, edges in self._edges.items():
-                count[k] = len(edges)
-            start = np.cumsum(count) - count
-            pool = [self._edges[k].reshape(-1, 4) for k in sorted(self._edges)]
-            self._pool = np.concatenate(pool).T.copy(), start, count
-        flat, start, count = self._pool
-        counts = count[key]
-        starts = np.cumsum(counts) - counts
-        pair = np.repeat(np.arange(len(key)), counts)
-        return pair, flat[:, np.arange(len(pair)) - np.repeat(starts - start[key], counts)], starts
+        start, count = self._span[key].T
+        index, pair = _ranges(start, count)
+        return pair, self._edges[index].T, np.cumsum(count) - count
 
-    def _cut_polygons(self, x0: Floats, y0: Floats, x1: Floats, y1: Floats, key: Ints) -> tuple[Ints, Floats, Bools]:
+    def _cut_polygons(
+        self, x0: Floats, y0: Floats, x1: Floats, y1: Floats, key: Ints
+    ) -> tuple[Ints, Floats, Bools, Bools]:
         if not len(key):
-            return np.empty(0, np.int64), np.empty(0), np.empty(0, np.bool_)
+            return np.empty(0, np.int64), np.empty(0), np.empty(0, np.bool_), np.empty(0, np.bool_)
         pair, edge, starts = self._expand(key)
         ax, ay, bx, by = edge
         px, py, dx, dy = x0[pair], y0[pair], (x1 - x0)[pair], (y1 - y0)[pair]
@@ -149,7 +171,13 @@ class FenceIndex:
         hit = hit[np.lexsort((fraction[hit], pair[hit]))]
         inside0 = _parity(px, py, edge, starts)
         inside1 = _parity(x1[pair], y1[pair], edge, starts)
-        return _alternate(pair[hit], fraction[hit], inside0, inside1)
+        return *_alternate(pair[hit], fraction[hit], inside0, inside1), inside1
+
+
+def _ranges(start: Ints, count: Ints) -> tuple[Ints, Ints]:
+    """start[i], start[i] + 1 and so on, count[i] of them, for each i; and the i of each."""
+    i = np.repeat(np.arange(len(count)), count)
+    return np.arange(len(i)) + (start - np.cumsum(count) + count)[i], i
 
 
 def _alternate(pair: Ints, fraction: Floats, inside0: Bools, inside1: Bools) -> tuple[Ints, Floats, Bools]:
@@ -170,7 +198,7 @@ def _alternate(pair: Ints, fraction: Floats, inside0: Bools, inside1: Bools) -> 
     return pair, fraction, (rank % 2 == 0) != inside0[pair]
 
 
-def _cut_circles(x0: Floats, y0: Floats, x1: Floats, y1: Floats, radius: Floats) -> tuple[Ints, Floats, Bools]:
+def _cut_circles(x0: Floats, y0: Floats, x1: Floats, y1: Floats, radius: Floats) -> tuple[Ints, Floats, Bools, Bools]:
     dx, dy = x1 - x0, y1 - y0
     a = dx * dx + dy * dy
     b = x0 * dx + y0 * dy
@@ -185,7 +213,7 @@ def _cut_circles(x0: Floats, y0: Floats, x1: Floats, y1: Floats, radius: Floats)
     out = np.flatnonzero((inside0 & ~inside1) | through)
     pair = np.concatenate([into, out])
     fraction = np.clip(np.concatenate([first[into], second[out]]), 0.0, 1.0)
-    return pair, fraction, np.arange(len(pair)) < len(into)
+    return pair, fraction, np.arange(len(pair)) < len(into), inside1
 
 
 def _parity(x: Floats, y: Floats, edge: Floats, starts: Ints) -> Bools:
@@ -220,7 +248,7 @@ def _check_circle(circle: Circle) -> None:
 
 
 def _edges_of(area: Area) -> tuple[float, float, Floats]:
-    """The centre of an area, and its edges (e, 2, 2) in metres from there: from, to; east, north."""
+    """The centre of an area, and its edges (e, 4) in metres from there: from, to; east, north."""
     rings = [[np.asarray(ring, np.float64)[:, :2] for ring in polygon] for polygon in area.polygons]
     if not rings or not all(rings):
         raise ValueError("A polygon needs at least one ring.")
@@ -239,7 +267,7 @@ def _edges_of(area: Area) -> tuple[float, float, Floats]:
     per_north, per_east = metres_per_degree(latitude)
     scale = np.array([per_east, per_north])
     edges = [np.stack([ring[:-1], ring[1:]], axis=1) - [longitude, latitude] for polygon in rings for ring in polygon]
-    return latitude, float(wrap_degrees(longitude)), np.concatenate(edges) * scale
+    return latitude, float(wrap_degrees(longitude)), (np.concatenate(edges) * scale).reshape(-1, 4)
 
 
 def _check_ring(ring: Floats) -> None:

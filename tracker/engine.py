@@ -204,7 +204,8 @@ class Engine:
         for geofence in geofences:
             self.set_geofence(geofence)
         for driver_id, geofence_id, entered_at in inside:
-            self._fences.restore(self.driver_row(driver_id), geofence_id, entered_at)
+            row = self.driver_row(driver_id)
+            self._fences.restore(row, geofence_id, entered_at, float(self._drivers.newest[row]))
         for order in orders:
             self.set_order(order)
         for route in routes:

@@ -3,6 +3,7 @@ import pytest
 import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pyproj import Geod
 
 from geo.earth import metres_per_degree, offset
 from geo.fences import Area, Circle, FenceIndex, _alternate
@@ -82,6 +83,50 @@ def test_keys_are_replaced_dropped_and_used_again() -> None:
     assert index.candidates(*point, *point)[1].tolist() == [0, 1]
     index.put(1000, Circle(LAT, LON, 10.0))
     assert index.candidates(*point, *point)[1].tolist() == [0, 1, 1000]
+
+
+def test_polygons_stay_themselves_while_others_come_and_go() -> None:
+    index, rng, sides = FenceIndex(), np.random.default_rng(0), {}
+    for change in range(600):
+        key = int(rng.integers(40))
+        if change % 5 == 0:
+            index.drop(key)
+            sides.pop(key, None)
+        elif change % 5 == 1:
+            sides[key] = float(rng.uniform(10, 90))
+            index.put(key, Circle(LAT, LON, sides[key]))
+        else:
+            sides[key] = float(rng.uniform(10, 90))
+            index.put(key, Area([[ring(np.array(SQUARE) * sides[key] / 50)]]))
+    keys = np.array(sorted(sides))
+    away = index.signed_distance(np.full(len(keys), LAT), np.full(len(keys), LON), keys)
+    assert away == pytest.approx([-sides[key] for key in keys], abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("latitude", "radius", "error"),
+    [(25.0, 10_000.0, 0.5), (60.0, 10_000.0, 0.5), (-85.0, 2_000.0, 0.5), (89.9, 300.0, 0.5), (89.99, 300.0, 6.0)],
+)
+def test_a_large_circle_is_round_on_the_ground(latitude: float, radius: float, error: float) -> None:
+    index = index_of(Circle(latitude, 179.9, radius))
+    course = np.linspace(0, 360, 73)
+    lon, lat, _ = Geod(ellps="WGS84").fwd(np.full(73, 179.9), np.full(73, latitude), course, np.full(73, radius))
+    assert index.signed_distance(lat, lon, np.zeros(73, int)) == pytest.approx(np.zeros(73), abs=error)
+    assert index.candidates(lat, lon, lat, lon, error)[0].tolist() == list(range(73))
+
+
+def test_cuts_tell_which_legs_end_inside() -> None:
+    index = index_of(Circle(LAT, LON, 50.0), Area([[ring(SQUARE)]]))
+    lat, lon = offset(LAT, LON, np.array([-100.0, 0.0, 100.0]), np.zeros(3))
+    legs = lat[[0, 0, 1]], lon[[0, 0, 1]], lat[[1, 2, 1]], lon[[1, 2, 1]]
+    cuts = index.cut(*legs, np.array([0, 1, 2, 0, 1, 2]), np.array([0, 0, 0, 1, 1, 1]))
+    assert cuts.inside.tolist() == [True, False, True] * 2
+
+
+def test_reach_is_in_metres() -> None:
+    index = index_of(Circle(LAT, LON, 50.0))
+    lat, lon = (np.repeat(x, 2) for x in offset(LAT, LON, np.array([0.0, 70.0]), np.array([70.0, 0.0])))
+    assert index.candidates(lat, lon, lat, lon, np.array([19.0, 21.0] * 2))[0].tolist() == [1, 3]
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ def circle(radius: float = 30.0, east: float = 0.0, geofence_id: str = "f") -> G
     return Geofence(geofence_id=geofence_id, type="Point", coordinates=[longitude, latitude], radius=radius)
 
 
-def path(t, east, north=0.0, driver: int = 0, sigma: float = 3.0) -> Legs:
+def path(t, east, north=0.0, driver: int = 0, sigma=3.0) -> Legs:
     """The legs of one driver through these places; the first is a point."""
     t = T0 + np.asarray(t, float)
     latitude, longitude = place(np.broadcast_to(np.asarray(east, float), t.shape), np.broadcast_to(north, t.shape))
@@ -33,7 +33,7 @@ def path(t, east, north=0.0, driver: int = 0, sigma: float = 3.0) -> Legs:
         t,
         latitude,
         longitude,
-        np.full(len(t), sigma),
+        np.broadcast_to(np.asarray(sigma, float), t.shape),
         distance(latitude[before], longitude[before], latitude, longitude),
         t,
     )
@@ -73,6 +73,33 @@ def test_the_margin_grows_with_the_uncertainty() -> None:
     legs = path([0, 10, 20], [0, 60, 200], sigma=50.0)
     assert told(fences(circle(30.0), settings=uncertain).advance(legs, IDS)) == [("enter", 0.0), ("exit", 5.0)]
     assert fences(circle(30.0), settings=uncertain).advance(path([0, 10], [0, 60], sigma=50.0), IDS)[-1].kind == "enter"
+
+
+def test_one_who_becomes_more_certain_outside_has_left() -> None:
+    """In one batch as in two: he is outside by the margin of the last position, though not near the fence by it."""
+    uncertain = EngineSettings(exit_margin_m=10.0, exit_margin_sigmas=1.0)
+    legs = path([0, 10, 20, 30], [-100, 0, 70, 75], sigma=np.array([1.0, 1.0, 50.0, 1.0]))
+    told_at_once = fences(circle(30.0), settings=uncertain).advance(legs, IDS)
+    watched = fences(circle(30.0), settings=uncertain)
+    in_turn = [t for i in range(4) for t in watched.advance(legs.take(np.array([i])), IDS)]
+    assert told(told_at_once) == told(in_turn) == [("enter", 7.0), ("exit", 14.29)]
+
+
+def test_a_pass_is_as_certain_as_it_is_deep() -> None:
+    deep = fences(circle(30.0)).advance(path([0, 10], [-100, 100], 0.0, sigma=10.0), IDS)
+    shallow = fences(circle(30.0)).advance(path([0, 10], [-100, 100], 28.0, sigma=10.0), IDS)
+    assert [t.confidence for t in deep] == [pytest.approx(0.999, abs=1e-3)] * 2
+    assert [t.confidence for t in shallow] == [pytest.approx(0.58, abs=0.01)] * 2
+    assert shallow[0].evidence == {"accuracy": 10.0, "distance": pytest.approx(73.8, abs=0.2), "depth": 2.0}
+
+
+def test_a_dwell_told_again_after_a_restart_is_the_same_event() -> None:
+    first = fences(circle(30.0)).advance(path([0, 100, 200], [0, 0, 0]), IDS)[-1]
+    after = fences(circle(30.0))
+    after.restore(0, "f", T0, T0 + 100)
+    (again,) = after.advance(path([100, 200, 300], [0, 0, 0]), IDS)
+    assert again == first
+    assert first.kind == "dwell"
 
 
 def test_a_first_position_inside_is_an_enter_of_little_weight() -> None:
@@ -122,6 +149,14 @@ def test_polygons_with_their_margin() -> None:
     assert told(watched.advance(path([0, 10, 20, 30], [-100, 0, 55, 100]), IDS)) == [("enter", 5.0), ("exit", 19.09)]
 
 
+def test_a_touched_corner_is_entered_before_it_is_left() -> None:
+    triangle = ring([(-60, -90), (80, -60), (10, 80)], LATITUDE, LONGITUDE)
+    watched = fences(Geofence(geofence_id="f", type="Polygon", coordinates=[triangle]))
+    transitions = watched.advance(path([0, 1], [-106, 0], [-67, -120]), IDS)
+    assert [t.kind for t in transitions] in ([], ["enter", "exit"])
+    assert all(t.confidence == 0.5 for t in transitions)
+
+
 def test_at_one_instant_the_exit_comes_first() -> None:
     transitions = fences(circle(50.0, 0.0, "one"), circle(50.0, 100.0, "two")).advance(
         path([0, 10, 20], [0, 100, 100]), IDS
@@ -129,13 +164,14 @@ def test_at_one_instant_the_exit_comes_first() -> None:
     assert [(t.kind, t.geofence_id) for t in transitions] == [("enter", "one"), ("exit", "one"), ("enter", "two")]
 
 
-def test_a_restored_driver_leaves_without_having_entered_again() -> None:
+@pytest.mark.parametrize(("seen_at", "kinds"), [(-1.0, ["exit"]), (-900.0, ["dwell", "exit"])])
+def test_a_restored_driver_is_told_only_what_he_was_not_told_before(seen_at: float, kinds: list[str]) -> None:
     watched = fences(circle(30.0))
-    watched.restore(0, "f", T0 - 1000)
-    watched.restore(1, "gone", T0)
+    watched.restore(0, "f", T0 - 1000, T0 + seen_at)
+    watched.restore(1, "gone", T0, T0)
     assert watched.inside(0) == ["f"]
     transitions = watched.advance(path([0, 10], [0, 100]), IDS)
-    assert [t.kind for t in transitions] == ["dwell", "exit"]
+    assert [t.kind for t in transitions] == kinds
 
 
 def test_a_bad_shape_leaves_what_was_there() -> None:
