@@ -4,7 +4,7 @@ PYTEST = .venv/bin/python -m pytest
 COMPILE = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--custom-compile-command 'make lock' pyproject.toml
 
-.PHONY: help setup run demo test check format bench reference lock clean
+.PHONY: help setup run demo test check format bench accuracy reference lock clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z ]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -32,6 +32,9 @@ bench: .venv/dev.stamp  ## measure; ARGS='-k fences' for some
 	@scripts/debian.sh postgresql-postgis
 	@$(PYTEST) benchmarks -o python_files='bench_*.py' -o python_functions='bench_* test_*' --benchmark-only --benchmark-sort=fullname \
 		--benchmark-columns=min,median,ops,rounds $(ARGS)
+
+accuracy: .venv/dev.stamp  ## errors against truth; ARGS='fences' for some
+	@.venv/bin/python -m benchmarks.accuracy $(ARGS)
 
 reference: .venv/dev.stamp  ## write docs/reference.md from the code
 	.venv/bin/python -m scripts.reference

@@ -1,0 +1,1 @@
+"""Accuracy against truth, on real GPS: `make accuracy`."""
