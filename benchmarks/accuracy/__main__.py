@@ -9,7 +9,9 @@ from rich.console import Console
 from benchmarks.accuracy.data import NoData
 from benchmarks.accuracy.report import Row, show
 
-TESTS: dict[str, str] = {}
+TESTS: dict[str, str] = {
+    "fences": "who enters and leaves circles, and when",
+}
 """Which module measures what. Each has `measure() -> Iterable[Row]`."""
 
 
