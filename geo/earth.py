@@ -1,10 +1,13 @@
 """The earth as the WGS 84 ellipsoid: local metric frames, distance, course. Scalars or arrays in, same shape out."""
 
+from math import cos, radians, sin, sqrt
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pyproj import Geod
+
+from geo.compiled import compiled
 
 Floats = NDArray[np.float64]
 
@@ -28,6 +31,14 @@ def metres_per_degree(latitude: ArrayLike) -> tuple[Any, Any]:
     north = np.radians(_A * (1.0 - _E2) / w**1.5)
     east = np.radians(_A * np.cos(phi) / np.sqrt(w))
     return north, east
+
+
+@compiled
+def metric_scale(latitude: float) -> tuple[float, float]:
+    """`metres_per_degree` of one latitude, for compiled loops."""
+    phi = radians(latitude)
+    w = 1.0 - _E2 * sin(phi) ** 2
+    return radians(_A * (1.0 - _E2) / w**1.5), radians(_A * cos(phi) / sqrt(w))
 
 
 def wrap_degrees(delta: ArrayLike) -> Any:

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyproj import Geod
 
-from geo.earth import course, distance, metres_per_degree, offset, wrap_degrees
+from geo.earth import course, distance, metres_per_degree, metric_scale, offset, wrap_degrees
 
 GEOD = Geod(ellps="WGS84")
 latitudes = st.floats(-89.9, 89.9)
@@ -14,6 +14,11 @@ longitudes = st.floats(-180, 180)
 def test_metres_per_degree_at_the_equator_and_near_a_pole() -> None:
     assert metres_per_degree(0.0) == pytest.approx((110_574.3, 111_319.5), abs=0.1)
     assert metres_per_degree(90.0) == pytest.approx((111_693.9, 0.0), abs=0.1)
+
+
+@given(latitudes)
+def test_the_compiled_scale_is_the_same(latitude: float) -> None:
+    assert metric_scale(latitude) == pytest.approx(metres_per_degree(latitude), rel=1e-12)
 
 
 @pytest.mark.parametrize(
