@@ -1,16 +1,18 @@
-"""The live filter: constant velocity, many drivers at once, one fix each. Gates outliers, stands still at stops.
+"""The live filter: constant velocity, each driver's fixes in order. Gates outliers, stands still at stops.
 
 State and covariance are the same for east and north, so a driver's covariance is three numbers. Phones filter their own
 fixes, so where a fix carries no accuracy the filter follows it closely and only gates; it must do no harm.
 """
 
 from dataclasses import dataclass
+from math import atan2, cos, degrees, floor, hypot, isfinite, nan, radians, sin, sqrt
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from geo.earth import metres_per_degree, wrap_degrees
+from geo.compiled import compiled
+from geo.earth import metric_scale
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -31,81 +33,96 @@ COURSE_MIN_MPS = 1.0
 ESTIMATE = ("latitude", "longitude", "speed", "course", "sigma")
 HOLD_M, HOLD_SHARE = 4.0, 0.6
 """A driver whose device stands still is held while fixes stay within so many metres, or share of their accuracy."""
-_FIELDS = 12
 
 
-@dataclass(frozen=True, slots=True)
-class FilterState:
-    """Columns of shape (drivers,), all views into one array so that a round gathers and scatters once."""
-
-    array: Floats  # (_FIELDS, drivers)
-
-    @classmethod
-    def empty(cls, capacity: int) -> "FilterState":
-        """Drivers never seen: all NaN."""
-        return cls(np.full((_FIELDS, capacity), np.nan))
-
-    def grown(self, extra: int) -> "FilterState":
-        """The same with room for more."""
-        return FilterState(np.concatenate([self.array, np.full((_FIELDS, extra), np.nan)], axis=1))
-
-    def _row(self, field: int) -> Floats:
-        row: Floats = self.array[field]
-        return row
-
-    @property
-    def time(self) -> Floats:
-        """fix_time of the newest believed fix, Unix seconds."""
-        return self._row(0)
-
-    @property
-    def latitude(self) -> Floats:
-        """Estimate, degrees."""
-        return self._row(1)
-
-    @property
-    def longitude(self) -> Floats:
-        """Estimate, degrees."""
-        return self._row(2)
-
-    @property
-    def speed(self) -> Floats:
-        """The device's own where it reports one, else the filter's; m/s."""
-        return self._row(9)
-
-    @property
-    def course(self) -> Floats:
-        """Over ground, degrees; the last one known while standing."""
-        return self._row(10)
-
-    @property
-    def sigma(self) -> Floats:
-        """Standard deviation of the position per axis, m."""
-        return self._row(11)
-
-
-@dataclass(frozen=True, slots=True)
-class Noise:
+class Noise(NamedTuple):
     """How the filter weighs what it sees."""
 
     default_accuracy_m: float
     min_accuracy_m: float
     outlier_gate: float
-    outlier_patience: int
+    outlier_patience: float
     filter_reset_s: float
     still_speed_mps: float
 
 
 class _Motion(NamedTuple):
-    """Where drivers are, in metres from their last estimates, how fast, and how sure that is; columns (n,)."""
+    """How a driver moves, in metres from his last estimate, and how sure that is."""
 
-    east: Floats
-    north: Floats
-    speed_east: Floats
-    speed_north: Floats
-    p: Floats  # variance of the position per axis
-    c: Floats  # covariance of position and velocity
-    v: Floats  # variance of the velocity
+    east: float
+    north: float
+    speed_east: float
+    speed_north: float
+    p: float  # variance of the position per axis
+    c: float  # covariance of position and velocity
+    v: float  # variance of the velocity
+
+
+class _Estimate(NamedTuple):
+    """What is known of a driver; also the columns of a FilterState."""
+
+    time: float
+    latitude: float
+    longitude: float
+    speed_east: float
+    speed_north: float
+    p: float
+    c: float
+    v: float
+    misses: float  # outliers in a row up to now
+    speed: float
+    course: float
+    sigma: float
+
+
+@dataclass(frozen=True, slots=True)
+class FilterState:
+    """What is known of each driver, a row a driver; NaN before the first fix."""
+
+    array: Floats  # (drivers, len(_Estimate._fields))
+
+    @classmethod
+    def empty(cls, capacity: int) -> "FilterState":
+        """Drivers never seen."""
+        return cls(np.full((capacity, len(_Estimate._fields)), nan))
+
+    def grown(self, extra: int) -> "FilterState":
+        """The same with room for more."""
+        return FilterState(np.concatenate([self.array, FilterState.empty(extra).array]))
+
+    def _column(self, name: str) -> Floats:
+        column: Floats = self.array[:, _Estimate._fields.index(name)]
+        return column
+
+    @property
+    def time(self) -> Floats:
+        """fix_time of the newest believed fix, Unix seconds."""
+        return self._column("time")
+
+    @property
+    def latitude(self) -> Floats:
+        """Estimate, degrees."""
+        return self._column("latitude")
+
+    @property
+    def longitude(self) -> Floats:
+        """Estimate, degrees."""
+        return self._column("longitude")
+
+    @property
+    def speed(self) -> Floats:
+        """The device's own where it reports one, else the filter's; m/s."""
+        return self._column("speed")
+
+    @property
+    def course(self) -> Floats:
+        """Over ground, degrees; the last one known while standing."""
+        return self._column("course")
+
+    @property
+    def sigma(self) -> Floats:
+        """Standard deviation of the position per axis, m."""
+        return self._column("sigma")
 
 
 def update(
@@ -119,7 +136,7 @@ def update(
     accuracy: Floats,
     noise: Noise,
 ) -> tuple[Bools, Floats]:
-    """Advance each driver of `rows` (n, each once) by one fix; the fixes are columns (n,) in degrees, m/s and m.
+    """Advance the drivers `rows` by the fixes in columns (n,), by driver, then time; degrees, m/s and m.
 
     Returns which fixes are outliers and left no trace, (n,), and estimates (5, n) in the rows of ESTIMATE; that of an
     outlier is the prediction for its time.
@@ -127,87 +144,138 @@ def update(
     Standard Kalman equations for a constant-velocity model with white acceleration (Bar-Shalom, Li, Kirubarajan,
     Estimation with Applications to Tracking and Navigation, 2001, 6.2.2), position and velocity updates in sequence.
     """
-    t0, lat0, lon0, ve, vn, p, c, v, misses, _, course0, _ = state.array[:, rows]
-    metres_north, metres_east = metres_per_degree(latitude)
-    east, north = wrap_degrees(longitude - lon0) * metres_east, (latitude - lat0) * metres_north
-    fresh = ~(time - t0 <= noise.filter_reset_s)
-    zero = np.zeros(len(rows))
-    predicted = _predict(_Motion(zero, zero, ve, vn, p, c, v), np.where(fresh, 0.0, time - t0))
-
-    # Gate
-    sigma, r = _spread(accuracy, noise)
-    wild = ~fresh & (
-        _square(east - predicted.east, north - predicted.north) > noise.outlier_gate * (predicted.p + sigma**2)
-    )
-    misses = np.where(wild, misses + 1, 0.0)
-    outlier = wild & (misses < noise.outlier_patience)
-    fresh |= wild & ~outlier
-
-    # Correct, stand still at stops, start afresh where there is nothing to go on
-    still = speed < noise.still_speed_mps
-    measured, own_east, own_north = _own_velocity(speed, course, still)
-    after = _with_velocity(_with_position(predicted, east, north, r), own_east, own_north, measured)
-    hold = still & (_square(east, north) < np.maximum(HOLD_M, HOLD_SHARE * sigma * ACCURACY_PER_SIGMA) ** 2)
-    after = after._replace(east=np.where(hold, 0.0, after.east), north=np.where(hold, 0.0, after.north))
-    unsure = np.where(measured, VELOCITY_SIGMA_MPS, UNKNOWN_VELOCITY_SIGMA_MPS) ** 2
-    first = _Motion(east, north, np.where(measured, own_east, 0.0), np.where(measured, own_north, 0.0), r, zero, unsure)
-    after = _Motion(*(np.where(fresh, a, b) for a, b in zip(first, after, strict=True)))
-
-    pace = np.hypot(after.speed_east, after.speed_north)
-    seen = np.degrees(np.arctan2(after.speed_east, after.speed_north)) % 360.0
-    seen = np.where(pace >= COURSE_MIN_MPS, seen, course0)
-    new = np.stack(
-        [
-            time,
-            np.where(fresh, latitude, lat0 + after.north / metres_north),
-            np.where(fresh, longitude, wrap_degrees(lon0 + after.east / metres_east)),
-            *after[2:],
-            misses,
-            np.where(np.isfinite(speed), speed, pace),
-            np.where(np.isfinite(course) & ~(speed < COURSE_MIN_MPS), course, seen),
-            np.sqrt(after.p + (BIAS_SHARE * sigma) ** 2),
-        ]
-    )
-    state.array[8, rows] = misses
-    state.array[:, rows[~outlier]] = new[:, ~outlier]
-    estimate = new[[1, 2, 9, 10, 11]]
-    if outlier.any():
-        there = lat0 + predicted.north / metres_north, wrap_degrees(lon0 + predicted.east / metres_east)
-        instead = np.stack([*there, np.hypot(ve, vn), course0, np.sqrt(predicted.p)])
-        estimate[:, outlier] = instead[:, outlier]
+    outlier, estimate = np.empty(len(rows), np.bool_), np.empty((len(ESTIMATE), len(rows)))
+    _advance(state.array, rows, time, latitude, longitude, speed, course, accuracy, noise, outlier, estimate)
     return outlier, estimate
 
 
-def _spread(accuracy: Floats, noise: Noise) -> tuple[Floats, Floats]:
+@compiled
+def _advance(
+    state: Floats,
+    rows: Ints,
+    time: Floats,
+    latitude: Floats,
+    longitude: Floats,
+    speed: Floats,
+    course: Floats,
+    accuracy: Floats,
+    noise: Noise,
+    outlier: Bools,
+    estimate: Floats,
+) -> None:
+    """`update` in place."""
+    for i in range(len(rows)):
+        s = state[rows[i]]
+        last = _Estimate(s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7], s[8], s[9], s[10], s[11])
+        outlier[i], now = _step(last, time[i], latitude[i], longitude[i], speed[i], course[i], accuracy[i], noise)
+        estimate[0, i], estimate[1, i], estimate[2, i] = now.latitude, now.longitude, now.speed
+        estimate[3, i], estimate[4, i] = now.course, now.sigma
+        if outlier[i]:
+            s[8] = now.misses
+        else:
+            for field in range(len(now)):
+                s[field] = now[field]
+
+
+@compiled
+def _step(
+    last: _Estimate,
+    time: float,
+    latitude: float,
+    longitude: float,
+    speed: float,
+    course: float,
+    accuracy: float,
+    noise: Noise,
+) -> tuple[bool, _Estimate]:
+    """One fix: whether it is an outlier, and what is known after it, or in its place."""
+    metres_north, metres_east = metric_scale(latitude)
+    east = _wrap(longitude - last.longitude) * metres_east
+    north = (latitude - last.latitude) * metres_north
+    sigma, r = _spread(accuracy, noise)
+    still = speed < noise.still_speed_mps
+    measured = still or (isfinite(speed) and isfinite(course))
+    own_east, own_north = _own_velocity(speed, course, still, measured)
+    misses = 0.0
+    fresh = not time - last.time <= noise.filter_reset_s
+    if not fresh:
+        m = _predict(last, time - last.time)
+        off = (east - m.east) ** 2 + (north - m.north) ** 2
+        if off > noise.outlier_gate * (m.p + sigma * sigma):
+            misses = last.misses + 1.0
+            fresh = misses >= noise.outlier_patience
+            if not fresh:
+                there = _wrap(last.longitude + m.east / metres_east)
+                pace = hypot(last.speed_east, last.speed_north)
+                return True, _Estimate(
+                    time, last.latitude + m.north / metres_north, there, m.speed_east, m.speed_north,
+                    m.p, m.c, m.v, misses, pace, last.course, sqrt(m.p),
+                )  # fmt: skip
+            misses = 0.0
+    if fresh:
+        velocity_sigma = VELOCITY_SIGMA_MPS if measured else UNKNOWN_VELOCITY_SIGMA_MPS
+        m = _Motion(0.0, 0.0, own_east, own_north, r, 0.0, velocity_sigma**2)
+        here = latitude, longitude
+    else:
+        m = _with_position(m, east, north, r)
+        if measured:
+            m = _with_velocity(m, own_east, own_north)
+        hold = max(HOLD_M, HOLD_SHARE * sigma * ACCURACY_PER_SIGMA)
+        if still and east * east + north * north < hold * hold:
+            here = last.latitude, last.longitude
+        else:
+            here = last.latitude + m.north / metres_north, _wrap(last.longitude + m.east / metres_east)
+    pace = hypot(m.speed_east, m.speed_north)
+    if not (isfinite(course) and not speed < COURSE_MIN_MPS):
+        course = degrees(atan2(m.speed_east, m.speed_north)) % 360.0 if pace >= COURSE_MIN_MPS else last.course
+    if not isfinite(speed):
+        speed = pace
+    spread = sqrt(m.p + (BIAS_SHARE * sigma) ** 2)
+    return False, _Estimate(
+        time, here[0], here[1], m.speed_east, m.speed_north, m.p, m.c, m.v, misses, speed, course, spread
+    )  # fmt: skip
+
+
+@compiled
+def _wrap(longitude: float) -> float:
+    """A longitude, or a difference of two, as [-180, 180)."""
+    return longitude - 360.0 * floor((longitude + 180.0) / 360.0)
+
+
+@compiled
+def _spread(accuracy: float, noise: Noise) -> tuple[float, float]:
     """Sigma of a fix for the gate, and the variance of its white part for the update."""
-    known = np.isfinite(accuracy)
-    sigma = np.maximum(np.where(known, accuracy, noise.default_accuracy_m), noise.min_accuracy_m) / ACCURACY_PER_SIGMA
-    return sigma, np.where(known, sigma, JITTER_SIGMA_M) ** 2
+    known = isfinite(accuracy)
+    sigma = max(accuracy if known else noise.default_accuracy_m, noise.min_accuracy_m) / ACCURACY_PER_SIGMA
+    return sigma, (sigma if known else JITTER_SIGMA_M) ** 2
 
 
-def _own_velocity(speed: Floats, course: Floats, still: Bools) -> tuple[Bools, Floats, Floats]:
-    """Whether a device tells its velocity, and that velocity east and north; standing still is one."""
-    measured = still | (np.isfinite(speed) & np.isfinite(course))
-    angle = np.radians(np.where(measured & ~still, course, 0.0))
-    length = np.where(still, 0.0, speed)
-    return measured, length * np.sin(angle), length * np.cos(angle)
+@compiled
+def _own_velocity(speed: float, course: float, still: bool, measured: bool) -> tuple[float, float]:
+    """What a device tells of its velocity, east and north; zero where it tells nothing."""
+    if still or not measured:
+        return 0.0, 0.0
+    angle = radians(course)
+    return speed * sin(angle), speed * cos(angle)
 
 
-def _predict(m: _Motion, dt: Floats) -> _Motion:
+@compiled
+def _predict(last: _Estimate, dt: float) -> _Motion:
     """Seconds later. Drivers turn and brake: the longer the gap, the less a velocity says."""
-    q = np.clip(0.5 * dt, 0.5, 8.0)
+    q = min(max(0.5 * dt, 0.5), 8.0)
     return _Motion(
-        m.east + m.speed_east * dt,
-        m.north + m.speed_north * dt,
-        m.speed_east,
-        m.speed_north,
-        m.p + dt * (2 * m.c + dt * (m.v + q * dt / 3)),
-        m.c + dt * (m.v + q * dt / 2),
-        m.v + q * dt,
+        last.speed_east * dt,
+        last.speed_north * dt,
+        last.speed_east,
+        last.speed_north,
+        last.p + dt * (2 * last.c + dt * (last.v + q * dt / 3)),
+        last.c + dt * (last.v + q * dt / 2),
+        last.v + q * dt,
     )
 
 
-def _with_position(m: _Motion, east: Floats, north: Floats, r: Floats) -> _Motion:
+@compiled
+def _with_position(m: _Motion, east: float, north: float, r: float) -> _Motion:
     """Corrected by a position of variance r."""
     gain = 1.0 / (m.p + r)
     of_position, of_velocity = m.p * gain, m.c * gain
@@ -223,11 +291,12 @@ def _with_position(m: _Motion, east: Floats, north: Floats, r: Floats) -> _Motio
     )
 
 
-def _with_velocity(m: _Motion, east: Floats, north: Floats, measured: Bools) -> _Motion:
-    """Corrected by a device's own velocity, where it is measured."""
-    gain = np.where(measured, 1.0 / (m.v + VELOCITY_SIGMA_MPS**2), 0.0)
+@compiled
+def _with_velocity(m: _Motion, east: float, north: float) -> _Motion:
+    """Corrected by a device's own velocity."""
+    gain = 1.0 / (m.v + VELOCITY_SIGMA_MPS**2)
     of_position, of_velocity = m.c * gain, m.v * gain
-    off_east, off_north = np.where(measured, east - m.speed_east, 0.0), np.where(measured, north - m.speed_north, 0.0)
+    off_east, off_north = east - m.speed_east, north - m.speed_north
     return _Motion(
         m.east + of_position * off_east,
         m.north + of_position * off_north,
@@ -237,7 +306,3 @@ def _with_velocity(m: _Motion, east: Floats, north: Floats, measured: Bools) -> 
         (1 - of_velocity) * m.c,
         (1 - of_velocity) * m.v,
     )
-
-
-def _square(east: Floats, north: Floats) -> Floats:
-    return east * east + north * north

@@ -1,4 +1,4 @@
-"""The driver table: one row a driver, in columns, so that a step works on all drivers of a round at once."""
+"""The driver table: one row a driver, in columns, so that a step works on many drivers at once."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

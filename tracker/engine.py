@@ -40,7 +40,7 @@ class Engine:
         flag = gate.admit(batch, drivers.newest, self._settings)
         late = gate.in_order(batch, flag, Flag.LATE)
         live = gate.in_order(batch, flag, Flag.ACCEPTED)
-        prior = drivers.filter.array[:3, batch.driver[live]]  # time, latitude, longitude before this batch
+        prior = drivers.filter.array[batch.driver[live], :3].T  # time, latitude, longitude before this batch
         estimate = self._filter(batch, live, flag)
         believed = flag[live] == Flag.ACCEPTED
         index = live[believed]
@@ -82,20 +82,18 @@ class Engine:
             batch.accuracy / kalman.ACCURACY_PER_SIGMA,
         )
         estimate = np.where(flag < Flag.DUPLICATE, np.stack(measured), np.nan)
-        for part in gate.rounds(batch.driver[live]):
-            i = live[part]
-            outlier, estimate[:, i] = kalman.update(
-                self._drivers.filter,
-                batch.driver[i],
-                batch.fix_time[i],
-                batch.latitude[i],
-                batch.longitude[i],
-                batch.speed[i],
-                batch.course[i],
-                batch.accuracy[i],
-                self._noise,
-            )
-            flag[i[outlier]] = Flag.OUTLIER
+        outlier, estimate[:, live] = kalman.update(
+            self._drivers.filter,
+            batch.driver[live],
+            batch.fix_time[live],
+            batch.latitude[live],
+            batch.longitude[live],
+            batch.speed[live],
+            batch.course[live],
+            batch.accuracy[live],
+            self._noise,
+        )
+        flag[live[outlier]] = Flag.OUTLIER
         return estimate
 
     def _remember(self, batch: FixBatch, index: Ints) -> None:

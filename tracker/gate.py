@@ -47,16 +47,3 @@ def run_starts(driver: Ints) -> Ints:
     if not len(driver):
         return np.empty(0, np.int64)
     return np.concatenate([[0], np.flatnonzero(driver[1:] != driver[:-1]) + 1])
-
-
-def rounds(driver: Ints) -> list[Ints]:
-    """Slice a column sorted by driver into rounds: each holds a driver at most once, his fixes stay in order."""
-    starts = run_starts(driver)
-    lengths = np.diff(starts, append=len(driver))
-    if not len(lengths):
-        return []
-    if lengths.max() == 1:
-        return [np.arange(len(driver))]
-    rank = np.arange(len(driver)) - np.repeat(starts, lengths)
-    by_rank = np.argsort(rank, kind="stable")
-    return np.split(by_rank, np.cumsum(np.bincount(rank))[:-1])

@@ -13,7 +13,7 @@ from tracker.messages import Error, LocationAck, Rejected
 from tracker.records import FixBatch, Flags, Floats
 
 SLICE = 100
-"""So many fixes of one driver go into a tick; each is a round of the filter."""
+"""So many fixes of one driver go into a tick."""
 TICK_FIXES = 20_000
 """So many fixes of all drivers go into a tick."""
 

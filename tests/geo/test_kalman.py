@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geo.kalman import ACCURACY_PER_SIGMA, FilterState, Noise, update
@@ -19,14 +19,11 @@ NAN = np.nan
 
 def run(fixes, state=None, noise=NOISE):
     """Feed (t, north_m, speed, course, accuracy) rows to one driver; returns outlier flags and estimates (5, n)."""
-    state = state or FilterState.empty(1)
-    flags, estimates = [], []
-    for t, north, speed, course, accuracy in fixes:
-        columns = [np.array([x], float) for x in (t, 25.0 + north * METRE, 121.5, speed, course, accuracy)]
-        outlier, estimate = update(state, np.array([0]), *columns, noise)
-        flags.append(bool(outlier[0]))
-        estimates.append(estimate[:, 0])
-    return flags, np.array(estimates).T
+    t, north, speed, course, accuracy = np.array(fixes, float).T
+    place = 25.0 + north * METRE, np.full(len(t), 121.5)
+    rows = np.zeros(len(t), np.int64)
+    outlier, estimate = update(state or FilterState.empty(1), rows, t, *place, speed, course, accuracy, noise)
+    return outlier.tolist(), estimate
 
 
 def test_the_first_fix_is_believed_as_it_is() -> None:
@@ -79,13 +76,13 @@ def test_course_and_speed_come_from_the_device_or_the_movement() -> None:
 
 
 def test_the_antimeridian_is_no_border() -> None:
-    state = FilterState.empty(1)
-    for t, longitude in enumerate([179.9998, 179.9999, -180.0, -179.9999, -179.9998]):
-        columns = [np.array([x], float) for x in (t, 0.0, longitude, NAN, NAN, 5)]
-        outlier, estimate = update(state, np.array([0]), *columns, NOISE)
-        assert not outlier[0]
-        assert abs(abs(estimate[1, 0]) - 180) < 0.001
-        assert -180 <= estimate[1, 0] <= 180
+    longitude = np.array([179.9998, 179.9999, -180.0, -179.9999, -179.9998])
+    nothing = np.full(5, NAN)
+    columns = np.arange(5.0), np.zeros(5), longitude, nothing, nothing, np.full(5, 5.0)
+    outlier, estimate = update(FilterState.empty(1), np.zeros(5, np.int64), *columns, NOISE)
+    assert not outlier.any()
+    assert (abs(abs(estimate[1]) - 180) < 0.001).all()
+    assert ((estimate[1] >= -180) & (estimate[1] <= 180)).all()
 
 
 fix = st.tuples(
@@ -97,26 +94,32 @@ fix = st.tuples(
 )
 
 
-@given(st.lists(st.lists(fix, min_size=1, max_size=8), min_size=1, max_size=4))
-def test_many_drivers_at_once_are_the_same_as_each_alone_and_never_nan(drivers) -> None:
-    together = FilterState.empty(len(drivers))
-    clocks = np.zeros(len(drivers))
-    singles = [run([(sum(f[0] for f in d[: i + 1]), *d[i][1:]) for i in range(len(d))])[1] for d in drivers]
-    for i in range(max(map(len, drivers))):
-        rows = np.array([r for r, d in enumerate(drivers) if i < len(d)])
-        _, north, speed, course, accuracy = np.array([drivers[r][i] for r in rows]).T
-        clocks[rows] = [sum(f[0] for f in drivers[r][: i + 1]) for r in rows]
-        _, estimate = update(
-            together,
-            rows,
-            clocks[rows],
-            25.0 + north * METRE,
-            np.full(len(rows), 121.5),
-            speed,
-            course,
-            accuracy,
-            NOISE,
-        )
-        for k, r in enumerate(rows):
-            np.testing.assert_array_equal(estimate[:, k], singles[r][:, i])
-        assert np.isfinite(estimate[[0, 1, 2, 4]]).all()
+drives = st.lists(st.lists(fix, min_size=1, max_size=8), min_size=1, max_size=4)
+
+
+def columns(drives):
+    """Columns by driver, then time."""
+    rows = np.repeat(np.arange(len(drives)), [len(drive) for drive in drives])
+    dt, north, speed, course, accuracy = np.array([fix for drive in drives for fix in drive]).T
+    time = np.concatenate([np.cumsum(dt[rows == row]) for row in range(len(drives))])
+    return [rows, time, 25.0 + north * METRE, np.full(len(rows), 121.5), speed, course, accuracy]
+
+
+@settings(deadline=None)  # compiles on first use
+@given(drives, st.randoms(use_true_random=False))
+def test_any_split_into_calls_gives_the_same_bits_and_never_nan(drives, random) -> None:
+    whole = columns(drives)
+    state = FilterState.empty(len(drives))
+    outlier, estimate = update(state, *whole, NOISE)
+    part = np.array([random.randrange(3) for _ in whole[0]])
+    for row in range(len(drives)):
+        part[whole[0] == row] = np.sort(part[whole[0] == row])
+    again, parts = FilterState.empty(len(drives)), []
+    for number in range(3):
+        index = np.flatnonzero(part == number)
+        parts.append((index, *update(again, *(column[index] for column in whole), NOISE)))
+    for index, outlier_part, estimate_part in parts:
+        np.testing.assert_array_equal(outlier_part, outlier[index])
+        np.testing.assert_array_equal(estimate_part, estimate[:, index])
+    np.testing.assert_array_equal(again.array, state.array)
+    assert np.isfinite(estimate[[0, 1, 2, 4]]).all()

@@ -4,7 +4,7 @@ import pytest
 from tests.fixes import T0, batch
 from tracker.engine import Engine
 from tracker.errors import Flag
-from tracker.gate import admit, in_order, rounds, run_starts
+from tracker.gate import admit, in_order, run_starts
 from tracker.records import FixBatch
 from tracker.settings import EngineSettings
 
@@ -53,8 +53,6 @@ def test_order_is_by_driver_then_time_and_the_first_of_two_alike_stays() -> None
     assert flag.tolist() == [0, 0, 0, Flag.DUPLICATE, 0]
 
 
-def test_a_round_holds_each_driver_once_and_keeps_his_order() -> None:
-    driver = np.array([0, 0, 0, 2, 5, 5])
-    assert [part.tolist() for part in rounds(driver)] == [[0, 3, 4], [1, 5], [2]]
-    assert rounds(np.empty(0, np.int64)) == []
-    assert run_starts(driver).tolist() == [0, 3, 4]
+def test_runs_start_where_the_driver_changes() -> None:
+    assert run_starts(np.array([0, 0, 0, 2, 5, 5])).tolist() == [0, 3, 4]
+    assert run_starts(np.empty(0, np.int64)).tolist() == []
