@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geo.eta import learn_pace, shrunk_speed, time_left
+from geo.eta.pace import learn_pace, shrunk_speed, time_left
 
 
 @given(st.floats(0, 1e6), st.floats(0.5, 50))
