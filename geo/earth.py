@@ -1,6 +1,6 @@
 """The earth as the WGS 84 ellipsoid: local metric frames, distance, course. Scalars or arrays in, same shape out."""
 
-from math import cos, radians, sin, sqrt
+from math import cos, floor, radians, sin, sqrt
 from typing import Any
 
 import numpy as np
@@ -38,7 +38,13 @@ def metric_scale(latitude: float) -> tuple[float, float]:
     """`metres_per_degree` of one latitude, for compiled loops."""
     phi = radians(latitude)
     w = 1.0 - _E2 * sin(phi) ** 2
-    return radians(_A * (1.0 - _E2) / w**1.5), radians(_A * cos(phi) / sqrt(w))
+    return radians(_A * (1.0 - _E2) / (w * sqrt(w))), radians(_A * cos(phi) / sqrt(w))
+
+
+@compiled
+def wrapped(degrees: float) -> float:
+    """`wrap_degrees` of one number, for compiled loops."""
+    return degrees - 360.0 * floor((degrees + 180.0) / 360.0)
 
 
 def wrap_degrees(delta: ArrayLike) -> Any:

@@ -5,13 +5,13 @@ ahead of where the driver was, by about as much as he moved, and in the directio
 """
 
 from dataclasses import dataclass
-from math import floor, hypot, inf, isnan, nan, sqrt
+from math import hypot, inf, isnan, nan, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geo.compiled import compiled
-from geo.earth import distance, metres_per_degree, metric_scale, wrap_degrees
+from geo.earth import distance, metres_per_degree, metric_scale, wrap_degrees, wrapped
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -218,14 +218,14 @@ def _follow(
         path = path_latitude[start[r] : stop[r]], path_longitude[start[r] : stop[r]], path_along[start[r] : stop[r]]
         total = path[2][-1]
         north, east = metric_scale(latitude[i])
-        go = _wrap(longitude[i] - longitude0[i]) * east, (latitude[i] - latitude0[i]) * north
+        go = wrapped(longitude[i] - longitude0[i]) * east, (latitude[i] - latitude0[i]) * north
         here = latitude[i], longitude[i], hypot(PATH_SIGMA_M, sigma[i])
         limit = max(OFF_ROUTE_M, OFF_ROUTE_SIGMAS * sigma[i])
         reached, off_since = state[_ALONG, r], state[_OFF_SINCE, r]
         if isnan(reached):
             s, d = _best(path, 0.0, total, here, go, 0.0, 0.0, inf, START_COST / total)
         else:
-            x = _wrap(longitude[i] - state[_LONGITUDE, r]) * east
+            x = wrapped(longitude[i] - state[_LONGITUDE, r]) * east
             moved = hypot(x, (latitude[i] - state[_LATITUDE, r]) * north)
             slack = hypot(STEP_SIGMA_M + STEP_SHARE * moved, sigma[i])
             if not isnan(off_since):
@@ -275,12 +275,12 @@ def _best(
     last = len(path_along) - 1
     first = min(max(int(np.searchsorted(path_along, since, side="right")) - 1, 0), last - 1)
     best, best_along, best_off = inf, nan, inf
-    x1, y1 = _wrap(path_longitude[first] - longitude) * east, (path_latitude[first] - latitude) * north
+    x1, y1 = wrapped(path_longitude[first] - longitude) * east, (path_latitude[first] - latitude) * north
     for j in range(first, last):
         if path_along[j] > until:
             break
         x0, y0 = x1, y1
-        x1, y1 = _wrap(path_longitude[j + 1] - longitude) * east, (path_latitude[j + 1] - latitude) * north
+        x1, y1 = wrapped(path_longitude[j + 1] - longitude) * east, (path_latitude[j + 1] - latitude) * north
         dx, dy, metres = x1 - x0, y1 - y0, path_along[j + 1] - path_along[j]
         square = dx * dx + dy * dy
         share = -(x0 * dx + y0 * dy) / square if square > 0.0 else 0.0
@@ -301,11 +301,6 @@ def _best(
 
 
 @compiled
-def _wrap(degrees: float) -> float:
-    return degrees - 360.0 * floor((degrees + 180.0) / 360.0)
-
-
-@compiled
 def _stops_along(
     path_latitude: Floats, path_longitude: Floats, path_along: Floats, latitude: Floats, longitude: Floats
 ) -> tuple[Floats, Floats]:
@@ -320,8 +315,8 @@ def _stops_along(
         north, east = metric_scale(latitude[i])
         before, best = -1, 0.0 if i == 0 else inf  # of the segments before
         for j in range(m):
-            x, y = _wrap(path_longitude[j] - longitude[i]) * east, (path_latitude[j] - latitude[i]) * north
-            dx = _wrap(path_longitude[j + 1] - path_longitude[j]) * east
+            x, y = wrapped(path_longitude[j] - longitude[i]) * east, (path_latitude[j] - latitude[i]) * north
+            dx = wrapped(path_longitude[j + 1] - path_longitude[j]) * east
             dy = (path_latitude[j + 1] - path_latitude[j]) * north
             square = dx * dx + dy * dy
             nearest = min(max(-(x * dx + y * dy) / square if square > 0.0 else 0.0, 0.0), 1.0)

@@ -11,6 +11,8 @@ from benchmarks.accuracy.report import Row, show
 
 TESTS: dict[str, str] = {
     "fences": "who enters and leaves circles, and when",
+    "routes": "how far along his route a driver is",
+    "storage": "how few vertices a stored track has",
 }
 """Which module measures what. Each has `measure() -> Iterable[Row]`."""
 

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyproj import Geod
 
-from geo.earth import course, distance, metres_per_degree, metric_scale, offset, wrap_degrees
+from geo.earth import course, distance, metres_per_degree, metric_scale, offset, wrap_degrees, wrapped
 
 GEOD = Geod(ellps="WGS84")
 latitudes = st.floats(-89.9, 89.9)
@@ -16,16 +16,18 @@ def test_metres_per_degree_at_the_equator_and_near_a_pole() -> None:
     assert metres_per_degree(90.0) == pytest.approx((111_693.9, 0.0), abs=0.1)
 
 
+@settings(deadline=None)
 @given(latitudes)
 def test_the_compiled_scale_is_the_same(latitude: float) -> None:
     assert metric_scale(latitude) == pytest.approx(metres_per_degree(latitude), rel=1e-12)
 
 
 @pytest.mark.parametrize(
-    ("given", "wrapped"), [(190, -170), (-190, 170), (180, -180), (-180, -180), (359.5, -0.5), (0, 0)]
+    ("given", "expected"), [(190, -170), (-190, 170), (180, -180), (-180, -180), (359.5, -0.5), (0, 0)]
 )
-def test_longitudes_wrap(given: float, wrapped: float) -> None:
-    assert wrap_degrees(given) == pytest.approx(wrapped)
+def test_longitudes_wrap(given: float, expected: float) -> None:
+    assert wrap_degrees(given) == pytest.approx(expected)
+    assert wrapped(given) == pytest.approx(expected)
 
 
 @given(latitudes, longitudes, latitudes, longitudes)

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geo.routes import Floats, Path, Paths, Progress, follow
@@ -189,6 +189,7 @@ def test_a_path_over_the_antimeridian() -> None:
 POINT = st.tuples(st.floats(-3000, 3000), st.floats(-3000, 3000))
 
 
+@settings(deadline=None)
 @given(st.lists(POINT, min_size=2, max_size=12), st.lists(POINT, min_size=1, max_size=40), st.floats(0, 120), st.data())
 def test_progress_is_on_the_path_and_any_batching_gives_the_same(
     path: list[tuple[float, float]], positions: list[tuple[float, float]], step_s: float, data: st.DataObject
