@@ -13,13 +13,15 @@ import numpy as np
 
 from api.bodies import read_geofence, read_order
 from api.gpx import read_points
-from tracker.codec import parse_time
+from tracker.codec import parse_time, source_of
 from tracker.errors import InvalidInput
-from tracker.records import Floats, Geofence, Order
+from tracker.records import Flags, Floats, Geofence, Order
 
 NUMBERS = ("latitude", "longitude", "speed", "heading", "accuracy")
-FIELDS = ("driver_id", "timestamp", *NUMBERS, "received_at")
+FIELDS = ("driver_id", "timestamp", *NUMBERS, "provider", "mock", "received_at", "sent_at")
 REQUIRED = ("driver_id", "timestamp", "latitude", "longitude")
+
+_FLAGS = {"": False, "0": False, "0.0": False, "false": False, "1": True, "1.0": True, "true": True}
 
 T = TypeVar("T", Order, Geofence)
 
@@ -39,6 +41,8 @@ class Fixes:
     course: Floats
     accuracy: Floats
     received_at: Floats | None  # None: the file does not say
+    source: Flags | None = None  # of Source; None: not known of any
+    sent_at: Floats | None = None  # NaN where not known
 
     def __len__(self) -> int:
         return len(self.driver_id)
@@ -126,6 +130,8 @@ def _collect(rows: Iterable[Row], driver_id: str | None) -> Fixes:
     drivers: list[str] = []
     times: list[float] = []
     received: list[float] = []
+    sent: list[float] = []
+    sources: list[int] = []
     numbers: dict[str, list[float]] = {name: [] for name in NUMBERS}
     for line, row in rows:
         try:
@@ -133,6 +139,8 @@ def _collect(rows: Iterable[Row], driver_id: str | None) -> Fixes:
             times.append(_time(row, "timestamp"))
             for name, column in numbers.items():
                 column.append(_number(row, name))
+            sources.append(source_of(_provider(row), _flag(row, "mock")))
+            sent.append(_time(row, "sent_at") if row.get("sent_at") not in ("", None) else math.nan)
             if row.get("received_at") not in ("", None):
                 received.append(_time(row, "received_at"))
         except InvalidInput as error:
@@ -149,6 +157,8 @@ def _collect(rows: Iterable[Row], driver_id: str | None) -> Fixes:
         _known(column_of["heading"]) % 360.0,
         _known(column_of["accuracy"]),
         np.array(received, np.float64) if received else None,
+        np.array(sources, np.uint8) if any(sources) else None,
+        np.array(sent, np.float64) if not np.isnan(sent).all() else None,
     )
 
 
@@ -179,6 +189,19 @@ def _number(row: dict[str, Any], name: str) -> float:
         return float(value)
     except (TypeError, ValueError):
         raise InvalidInput(f'{name}: "{value}" is not a number', field=name) from None
+
+
+def _provider(row: dict[str, Any]) -> str | None:
+    value = row.get("provider")
+    return value.strip() if isinstance(value, str) else None
+
+
+def _flag(row: dict[str, Any], name: str) -> bool:
+    value = row.get(name)
+    text = "" if value is None else str(value).strip().lower()
+    if text not in _FLAGS:
+        raise InvalidInput(f'{name}: "{value}" is neither true nor false', field=name)
+    return _FLAGS[text]
 
 
 def _known(values: Floats) -> Floats:

@@ -9,8 +9,8 @@ from xml.sax.saxutils import escape
 import msgspec
 import numpy as np
 
-from tracker.codec import iso
-from tracker.records import Track
+from tracker.codec import iso, provider_of
+from tracker.records import Source, Track
 from tracker.tracks import CONNECT_WITHIN_S
 
 CHUNK = 2000  # fixes
@@ -55,6 +55,11 @@ def geojson(driver_id: str, track: Track) -> Iterator[bytes]:
     for name, column in (("speeds", track.speed), ("courses", track.course), ("accuracies", track.accuracy)):
         yield b',"%b":' % name.encode()
         yield from _array(column[part].round(DECIMALS).tolist() for part in _parts(track))
+    if track.source.any():
+        yield b',"providers":'
+        yield from _array([provider_of(source) for source in track.source[part].tolist()] for part in _parts(track))
+        yield b',"mocks":'
+        yield from _array(_mocks(track, part) for part in _parts(track))
     yield b"}}"
 
 
@@ -65,7 +70,7 @@ def gpx(driver_id: str, track: Track) -> Iterator[bytes]:
     if len(silences):
         yield b"<trkseg>\n"
     for part in _parts(track):
-        points = map(_gpx_point, silences[part].tolist(), *_columns(track, part)[:-1])
+        points = map(_gpx_point, silences[part].tolist(), *_columns(track, part)[:-1], track.source[part].tolist())
         yield "".join(points).encode()
     if len(silences):
         yield b"</trkseg>\n"
@@ -74,11 +79,14 @@ def gpx(driver_id: str, track: Track) -> Iterator[bytes]:
 
 def comma_separated(driver_id: str, track: Track) -> Iterator[bytes]:
     """CSV (RFC 4180) as `tracker import` and `tracker replay` read it."""
-    yield b"driver_id,timestamp,latitude,longitude,speed,heading,accuracy\n"
+    yield b"driver_id,timestamp,latitude,longitude,speed,heading,accuracy,provider,mock\n"
     for part in _parts(track):
         times, *columns = _columns(track, part)
         text = io.StringIO()
-        rows = zip([driver_id] * len(times), map(iso, times), *(map(_text, column) for column in columns), strict=True)
+        numbers = [list(map(_text, column)) for column in columns]
+        providers = [provider_of(source) or "" for source in track.source[part].tolist()]
+        mocks = ["true" if mock else "" for mock in _mocks(track, part)]
+        rows = zip([driver_id] * len(times), map(iso, times), *numbers, providers, mocks, strict=True)
         csv.writer(text, lineterminator="\n").writerows(rows)
         yield text.getvalue().encode()
 
@@ -102,6 +110,11 @@ def _columns(track: Track, part: slice) -> list[list[float]]:
     return [track.fix_time[part].tolist(), *degrees, *others]
 
 
+def _mocks(track: Track, part: slice) -> list[bool]:
+    """Which fixes an app made up."""
+    return [bool(source & Source.MOCK) for source in track.source[part].tolist()]
+
+
 def _array(parts: Iterable[Sequence[object]]) -> Iterator[bytes]:
     """A JSON array of what all parts hold; NaN becomes null."""
     yield b"["
@@ -111,8 +124,15 @@ def _array(parts: Iterable[Sequence[object]]) -> Iterator[bytes]:
 
 
 def _gpx_point(
-    after_silence: bool, fix_time: float, latitude: float, longitude: float, speed: float, course: float
+    after_silence: bool,
+    fix_time: float,
+    latitude: float,
+    longitude: float,
+    speed: float,
+    course: float,
+    source: int,
 ) -> str:
+    named = " ".join(filter(None, (provider_of(source), "mock" if source & Source.MOCK else "")))
     motion = "".join(
         f"<gpxtpx:{name}>{value}</gpxtpx:{name}>"
         for name, value in (("speed", speed), ("course", course))
@@ -123,7 +143,7 @@ def _gpx_point(
     return (
         f"{_NEW_SEGMENT if after_silence else ''}"
         f'<trkpt lat="{latitude:.{DEGREES}f}" lon="{longitude:.{DEGREES}f}">'
-        f"<time>{iso(fix_time)}</time>{motion}</trkpt>\n"
+        f"<time>{iso(fix_time)}</time>{f'<src>{named}</src>' if named else ''}{motion}</trkpt>\n"
     )
 
 

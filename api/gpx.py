@@ -8,8 +8,9 @@ from tracker.errors import InvalidInput
 
 CHUNK = 65536  # bytes
 
-_FIELDS = {"time": "timestamp", "speed": "speed", "course": "heading", "accuracy": "accuracy"}
-"""Elements of a track point, of its extensions too, and the fields of a fix that they are."""
+_FIELDS = {"time": "timestamp", "speed": "speed", "course": "heading", "accuracy": "accuracy", "src": "provider"}
+"""Elements of a track point, of its extensions too, and the fields of a fix that they are. A source that an app made
+up is written "network mock", or "mock" alone."""
 
 
 def read_points(file: BinaryIO) -> Iterator[tuple[int, dict[str, str]]]:
@@ -72,7 +73,12 @@ class _Reader:
             self._points.append((self._line, self._point))
             self._point = None
         elif self._point is not None and self._text is not None and local in _FIELDS:
-            self._point[_FIELDS[local]] = "".join(self._text).strip()
+            text = "".join(self._text).strip()
+            if local == "src":
+                provider, _, mock = text.partition(" ")
+                self._point |= {"mock": "true"} if "mock" in (provider, mock) else {}
+                text = "" if provider == "mock" else provider
+            self._point[_FIELDS[local]] = text
             self._text = None
 
     def _characters(self, text: str) -> None:

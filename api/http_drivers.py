@@ -80,6 +80,7 @@ def _driver(call: Call, latest: Latest) -> dict[str, Any]:
         "accuracy": round(latest.sigma * ACCURACY_PER_SIGMA, 1),
         "timestamp": iso(latest.fix_time),
         "age": round(age, 1),
+        "mock": latest.mock,
         "status": liveness(age, call.services.config.engine),
         "order": None if following is None else {"order_id": following} | expected(call, following),
     }

@@ -89,10 +89,19 @@ async def list_events(call: Call) -> Response:
         end=end,
         after=None if page.cursor is None else _place(page.cursor),
         limit=page.limit + 1,
+        versions=_yes(call, "versions"),
     )
-    events, link = page.split(found, lambda event: f"{event.occurred_at!r}_{event.event_id}")
+    events, link = page.split(found, lambda event: f"{event.occurred_at!r}_{event.event_id}_{event.version}")
     shown = [_event(event) for event in events if not (event.late and call.viewer.role == "customer")]
     return respond({"events": shown, "next": link})
+
+
+def _yes(call: Call, name: str) -> bool:
+    """A query that is true or false, by default false."""
+    text = call.query(name) or "false"
+    if text not in ("true", "false"):
+        raise InvalidInput(f"{name}: is true or false", field=name)
+    return text == "true"
 
 
 def _period(call: Call, driver_id: str) -> tuple[float, float]:
@@ -116,10 +125,11 @@ def _check_period(start: float, end: float) -> None:
         raise InvalidInput("from: lies after to", field="from")
 
 
-def _place(cursor: str) -> tuple[float, str]:
-    occurred_at, _, event_id = cursor.partition("_")
+def _place(cursor: str) -> tuple[float, str, int]:
+    occurred_at, _, rest = cursor.partition("_")
+    event_id, _, version = rest.rpartition("_")
     try:
-        return float(occurred_at), event_id
+        return float(occurred_at), event_id, int(version)
     except ValueError:
         raise InvalidInput("cursor: follow the link in next as it is", field="cursor") from None
 

@@ -175,6 +175,7 @@ class Line:
             accuracy=_known(latest.sigma * ACCURACY_PER_SIGMA, 1),
             timestamp=iso(latest.fix_time),
             age=round(max(now - latest.fix_time, 0.0), 1),
+            mock=latest.mock,
         )
         return frame(encode(message))
 

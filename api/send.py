@@ -2,14 +2,16 @@
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from api.client import DriverClient
 from api.files import Fixes
+from tracker.codec import provider_of
 from tracker.errors import InvalidInput
 from tracker.messages import Fix
-from tracker.records import Floats, Ints
+from tracker.records import Floats, Ints, Source
 
 
 def only_driver(fixes: Fixes, driver_id: str | None) -> Ints:
@@ -54,7 +56,11 @@ async def send(
     sent_at = (fixes.fix_time if fixes.received_at is None else fixes.received_at)[index]
     shift = 0.0 if now is None or not len(index) else now - float(fixes.fix_time[index].max())
     columns = (fixes.latitude, fixes.longitude, fixes.speed, fixes.course, fixes.accuracy, fixes.fix_time + shift)
-    known = [Fix(*row) for row in zip(*(c[index].tolist() for c in columns), strict=True)]  # NaN is sent as null
+    source = np.zeros(len(index), np.uint8) if fixes.source is None else fixes.source[index]
+    provider = [provider_of(of) for of in source.tolist()]
+    mock = [bool(of & Source.MOCK) or None for of in source.tolist()]
+    rows: Any = zip(*(column[index].tolist() for column in columns), provider, mock, strict=True)
+    known = [Fix(*row) for row in rows]  # NaN is sent as null
     start = time.monotonic()
     for due, part in schedule(sent_at, speed, batch_s):
         wait = start + due - time.monotonic()

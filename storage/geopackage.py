@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import repeat
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -180,6 +181,7 @@ def _track_rows(block: Block) -> Iterator[Values]:
         block.xym[:, 0, 2].tolist(),
         block.xym[:, -1, 2].tolist(),
         *(_each(column) for column in (path, speed, course, accuracy)),
+        _each(block.source) if block.source.size else repeat(b"", count),
         strict=True,
     )
 

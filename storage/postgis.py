@@ -244,6 +244,7 @@ def _copy_rows(block: Block) -> bytes:
         "speed": np.dtype(reals),
         "course": np.dtype(reals),
         "accuracy": np.dtype(reals),
+        "source": np.dtype(("u1", block.source.shape[1])),
     }
     fields = [(name, [("size", ">i4"), ("value", value)]) for name, value in values.items()]
     rows = np.zeros(count, [("fields", ">i2"), *fields])
@@ -269,6 +270,7 @@ def _copy_rows(block: Block) -> bytes:
         array["lower_bound"] = 1
         array["element"]["length"] = 4
         array["element"]["value"] = measured
+    rows["source"]["value"] = block.source
     return rows.tobytes()
 
 

@@ -7,10 +7,9 @@ import numpy as np
 
 from storage import rows
 from storage.rows import TABLES, Row, Statement
-from storage.segments import assemble, concatenate
-from storage.store import D, Snapshot
-from tracker.errors import Flag
-from tracker.records import Event, Geofence, Message, Order, Route, Track
+from storage.segments import Stored, assemble, believed, concatenate
+from storage.store import D, Snapshot, Span
+from tracker.records import Event, Flags, Geofence, Message, Order, Route, Track
 
 DRIVERS_SEEN = """
     WITH RECURSIVE driver (driver_id) AS (
@@ -18,11 +17,14 @@ DRIVERS_SEEN = """
         UNION ALL
         SELECT (SELECT min(driver_id) FROM tracks WHERE driver_id > driver.driver_id)
         FROM driver WHERE driver_id IS NOT NULL
-    ), seen (driver_id, last_time) AS (
-        SELECT driver_id, (SELECT max(end_time) FROM tracks WHERE driver_id = driver.driver_id AND kind = 0)
+    ), seen (driver_id, newest, last_time) AS (
+        SELECT
+            driver_id,
+            (SELECT max(end_time) FROM tracks WHERE driver_id = driver.driver_id),
+            (SELECT max(end_time) FROM tracks WHERE driver_id = driver.driver_id AND kind = 0)
         FROM driver WHERE driver_id IS NOT NULL
     )
-    SELECT driver_id, last_time FROM seen WHERE last_time >= $1"""
+    SELECT driver_id, newest, last_time FROM seen WHERE newest >= $1"""
 """Steps from driver to driver through the index: as fast after a year as on the first day."""
 
 INSIDE = """
@@ -30,9 +32,16 @@ INSIDE = """
         SELECT driver_id, geofence_id, occurred_at, kind, row_number() OVER (
             PARTITION BY driver_id, geofence_id ORDER BY occurred_at DESC, detected_at DESC, kind
         ) AS newest
-        FROM events WHERE kind IN ('enter', 'exit') AND geofence_id IS NOT NULL AND NOT late
+        FROM events WHERE kind IN ('enter', 'exit') AND geofence_id IS NOT NULL AND NOT withdrawn
     ) AS membership WHERE newest = 1 AND kind = 'enter'"""
-"""At the same instant an exit comes before an enter. What late data tells of the past is not where drivers are now."""
+"""At the same instant an exit comes before an enter."""
+
+JUDGEMENTS = "SELECT * FROM judgements WHERE driver_id = $1 AND fix_time >= $2 AND fix_time < $3"
+EVERY_VERSION = f"""(
+    SELECT {", ".join(rows.EVENT_COLUMNS)} FROM events
+    UNION ALL
+    SELECT {", ".join(rows.EVENT_COLUMNS)} FROM former_events
+) AS every_version"""  # noqa: S608
 
 
 class Reading(ABC):
@@ -58,37 +67,55 @@ class Reading(ABC):
         routes = await self.fetch(Statement("SELECT document FROM routes ORDER BY route_id", [()]))
         inside = await self.fetch(Statement(INSIDE, [()]))
         seen = await self.fetch(Statement(DRIVERS_SEEN, [(since,)]))
-        tails = [(row["driver_id"], row["last_time"] - tail_s, np.nextafter(row["last_time"], np.inf)) for row in seen]
+        tails = [
+            (row["driver_id"], row["last_time"] - tail_s, np.nextafter(row["last_time"], np.inf))
+            for row in seen
+            if row["last_time"] is not None
+        ]
+        late = await self.fetch(Statement("SELECT * FROM late_spans ORDER BY driver_id, start_time", [()]))
         return Snapshot(
             [rows.document(Order, row) for row in orders],
             [rows.document(Geofence, row) for row in geofences],
             [rows.document(Route, row) for row in routes],
             [(row["driver_id"], row["geofence_id"], row["occurred_at"]) for row in inside],
-            concatenate(await self._tracks(tails)),
+            concatenate([believed(*found) for found in await self._fixes(tails)]),
+            [(row["driver_id"], row["newest"]) for row in seen],
+            [(row["driver_id"], row["start_time"], row["end_time"]) for row in late],
         )
 
     async def track(self, driver_id: str, start: float, end: float) -> Track:
         """As in Store."""
-        return concatenate(await self._tracks([(driver_id, start, end)]))
+        return believed(*await self.fixes(driver_id, start, end))
 
-    async def _tracks(self, wanted: Sequence[tuple[str, float, float]]) -> list[Track]:
-        """The track of each (driver_id, start, end)."""
+    async def fixes(self, driver_id: str, start: float, end: float) -> tuple[Track, Flags]:
+        """As in Store."""
+        found = await self._fixes([(driver_id, start, end)])
+        return found[0]
+
+    async def _fixes(self, wanted: Sequence[Span]) -> list[tuple[Track, Flags]]:
+        """All fixes of each (driver_id, start, end) and their kinds."""
         speed, course, accuracy = self.reals
         sql = (
-            f"SELECT driver_id, {self.wkb} AS path, {speed} AS speed, {course} AS course, {accuracy} AS accuracy "  # noqa: S608
-            f"FROM tracks WHERE driver_id = $1 AND end_time >= $2 AND start_time < $3 AND kind <> {Flag.OUTLIER:d} "
-            "ORDER BY id"
+            f"SELECT driver_id, {self.wkb} AS path, {speed} AS speed, {course} AS course, {accuracy} AS accuracy, "  # noqa: S608
+            "source, kind FROM tracks WHERE driver_id = $1 AND end_time >= $2 AND start_time < $3 ORDER BY id"
         )
         found: dict[str, list[Row]] = {driver_id: [] for driver_id, _, _ in wanted}
         for row in await self.fetch(Statement(sql, list(wanted))):
             found[row["driver_id"]].append(row)
-        return [
-            assemble(driver_id, [(row["path"], self._measured(row)) for row in found[driver_id]], start, end)
-            for driver_id, start, end in wanted
-        ]
+        judged = await self.fetch(Statement(JUDGEMENTS, list(wanted)))
+        results = []
+        for driver_id, start, end in wanted:
+            track, kind = assemble(driver_id, [self._stored(row) for row in found[driver_id]], start, end)
+            for row in judged:
+                if row["driver_id"] == driver_id:
+                    kind[track.fix_time == row["fix_time"]] = row["kind"]
+            results.append((track, kind))
+        return results
 
-    def _measured(self, row: Row) -> np.ndarray:
-        return np.stack([self.floats(row["speed"]), self.floats(row["course"]), self.floats(row["accuracy"])])
+    def _stored(self, row: Row) -> Stored:
+        """As `assemble` takes it."""
+        measured = np.stack([self.floats(row["speed"]), self.floats(row["course"]), self.floats(row["accuracy"])])
+        return Stored(row["path"], measured, row["source"], row["kind"])
 
     async def events(
         self,
@@ -98,8 +125,9 @@ class Reading(ABC):
         geofence_id: str | None = None,
         start: float | None = None,
         end: float | None = None,
-        after: tuple[float, str] | None = None,
+        after: tuple[float, str, int] | None = None,
         limit: int = 1000,
+        versions: bool = False,
     ) -> list[Event]:
         """As in Store."""
         where = _Conditions()
@@ -109,8 +137,11 @@ class Reading(ABC):
         where.add("occurred_at >= {}", start)
         where.add("occurred_at < {}", end)
         if after is not None:
-            where.add("(occurred_at, event_id) > ({}, {})", *after)
-        found = await self.fetch(where.select("*", "events", "occurred_at, event_id", limit))
+            where.add("(occurred_at, event_id, version) > ({}, {}, {})", *after)
+        if not versions:
+            where.add("NOT withdrawn")
+        table = EVERY_VERSION if versions else "events"
+        found = await self.fetch(where.select("*", table, "occurred_at, event_id, version", limit))
         return [rows.event(row) for row in found]
 
     async def get(self, kind: type[D], key: str) -> D | None:

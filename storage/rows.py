@@ -48,11 +48,25 @@ TABLES: dict[type[Document], Table] = {
     Route: Table("routes", ("route_id", "driver_id")),
 }
 
-INSERT_EVENT = """
-    INSERT INTO events (event_id, type, kind, driver_id, geofence_id, order_id, customer_id, occurred_at, detected_at,
-                        confidence, late, evidence, eta, eta_low, eta_high)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
-    ON CONFLICT (event_id) DO NOTHING"""
+EVENT_COLUMNS = (
+    *("event_id", "type", "kind", "driver_id", "geofence_id", "order_id", "customer_id", "occurred_at", "detected_at"),
+    *("confidence", "late", "evidence", "eta", "eta_low", "eta_high", "version", "withdrawn"),
+)
+_EVENT = ", ".join(EVENT_COLUMNS)
+_PLACES = ", ".join(f"${place}" for place in range(1, len(EVENT_COLUMNS) + 1))
+INSERT_EVENT = f"INSERT INTO events ({_EVENT}) VALUES ({_PLACES}) ON CONFLICT (event_id) DO NOTHING"  # noqa: S608
+KEEP_FORMER = f"""
+    INSERT INTO former_events ({_EVENT}) SELECT {_EVENT} FROM events WHERE event_id = $1 AND version < $2
+    ON CONFLICT DO NOTHING"""  # noqa: S608
+_VERSION = f"${EVENT_COLUMNS.index('version') + 1}"
+AMEND_EVENT = f"""
+    UPDATE events SET ({_EVENT}) = ({_PLACES}) WHERE event_id = $1 AND version < {_VERSION}"""  # noqa: S608
+JUDGE = """
+    INSERT INTO judgements (driver_id, fix_time, kind) VALUES ($1, $2, $3)
+    ON CONFLICT (driver_id, fix_time) DO UPDATE SET kind = excluded.kind"""
+ADD_LATE = """
+    INSERT INTO late_spans (driver_id, start_time, end_time) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING"""
+DROP_LATE = "DELETE FROM late_spans WHERE driver_id = $1 AND start_time = $2 AND end_time = $3"
 KNOWN_MESSAGE = "SELECT topic, event_id, seq FROM messages WHERE topic = $1 AND event_id = $2"
 NEXT_SEQ = """
     INSERT INTO topics (topic, seq) VALUES ($1, 1)
@@ -98,6 +112,8 @@ def event_values(event: Event) -> Values:
         delivery and delivery.eta,
         delivery and delivery.eta_low,
         delivery and delivery.eta_high,
+        event.version,
+        event.withdrawn,
     )
 
 
@@ -105,6 +121,7 @@ def event(row: Row) -> Event:
     """The event of a row."""
     common = {name: row[name] for name in ("event_id", "kind", "driver_id", "occurred_at", "detected_at", "confidence")}
     common |= {"late": bool(row["late"]), "evidence": msgspec.json.decode(row["evidence"])}
+    common |= {"version": row["version"], "withdrawn": bool(row["withdrawn"])}
     if row["type"] == "transition":
         return Transition(geofence_id=row["geofence_id"], **common)
     names = ("order_id", "customer_id", "eta", "eta_low", "eta_high")

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from tracker.errors import Flag
 from tracker.records import Bools, Flags, Floats, Ints, Track
 
-COLUMNS = ("driver_id", "kind", "connected", "start_time", "end_time", "path", "speed", "course", "accuracy")
+COLUMNS = ("driver_id", "kind", "connected", "start_time", "end_time", "path", "speed", "course", "accuracy", "source")
 """Of the table `tracks`, as the stores write them."""
 
 _VERTEX = 24  # bytes: x, y, m
@@ -22,6 +24,7 @@ class Block:
     connected: Bools  # (g,)
     xym: Floats  # (g, n, 3): longitude, latitude, fix_time
     measured: Floats  # (3, g, n): speed, course, accuracy
+    source: Flags  # (g, n), or (g, 0) where it is known of none
 
 
 def blocks(track: Track) -> Iterator[Block]:
@@ -31,8 +34,9 @@ def blocks(track: Track) -> Iterator[Block]:
     ids = [driver_id.encode() for driver_id in track.driver_id]
     widths = np.fromiter(map(len, ids), np.int64, len(ids))
     lengths = np.diff(track.offset)
-    by_shape = np.lexsort((widths, lengths))
-    new_shape = np.diff(lengths[by_shape]).astype(np.bool_) | np.diff(widths[by_shape]).astype(np.bool_)
+    known = np.logical_or.reduceat(track.source != 0, track.offset[:-1])
+    by_shape = np.lexsort((known, widths, lengths))
+    new_shape = np.diff(np.stack([lengths, widths, known])[:, by_shape]).any(axis=0)
     encoded = np.array(ids, dtype=object)
     for runs in np.split(by_shape, np.flatnonzero(new_shape) + 1):
         length = lengths[runs[0]]
@@ -44,6 +48,7 @@ def blocks(track: Track) -> Iterator[Block]:
             track.connected[runs],
             np.stack([track.longitude[index], track.latitude[index], track.fix_time[index]], axis=-1),
             np.stack([track.speed[index], track.course[index], track.accuracy[index]]),
+            track.source[index] if known[runs[0]] else np.empty((len(runs), 0), np.uint8),
         )
 
 
@@ -58,25 +63,37 @@ def times(path: bytes) -> Floats:
     return vertices(path)[:, 2]
 
 
-def assemble(driver_id: str, rows: Iterable[tuple[bytes, np.ndarray]], start: float, end: float) -> Track:
-    """One run of the fixes in [start, end), sorted, each once, from (WKB path, (3, n) speed, course, accuracy) of rows.
+def believed(track: Track, kind: Flags) -> Track:
+    """The fixes without outliers and coarse ones, given the kind of each; (k,)."""
+    return keep(track, (kind == Flag.ACCEPTED) | (kind == Flag.LATE))
+
+
+class Stored(NamedTuple):
+    """What a row of `tracks` holds of its vertices."""
+
+    path: bytes  # WKB
+    measured: Floats  # (3, n): speed, course, accuracy
+    source: bytes
+    kind: int
+
+
+def assemble(driver_id: str, rows: Iterable[Stored], start: float, end: float) -> tuple[Track, Flags]:
+    """One run of the fixes in [start, end), sorted, each once, and the kind of each.
 
     Of two vertices with one fix_time the one in the earlier row stays.
     """
-    paths, measured = [], []
-    for path, values in rows:
-        paths.append(vertices(path))
-        measured.append(values)
-    if not paths:
-        return Track.empty()
-    xym = np.concatenate(paths)
+    rows = list(rows)
+    if not rows:
+        return Track.empty(), np.empty(0, np.uint8)
+    xym = np.concatenate([vertices(row.path) for row in rows])
     _, index = np.unique(xym[:, 2], return_index=True)
     index = index[(xym[index, 2] >= start) & (xym[index, 2] < end)]
-    if not len(index):
-        return Track.empty()
+    lengths = [row.measured.shape[1] for row in rows]
+    kind = np.repeat(np.array([row.kind for row in rows], np.uint8), lengths)[index]
+    source = b"".join(row.source or bytes(length) for row, length in zip(rows, lengths, strict=True))
     longitude, latitude, fix_time = xym[index].T.copy()
-    speed, course, accuracy = np.concatenate(measured, axis=1)[:, index].astype(np.float64)
-    return Track(
+    speed, course, accuracy = np.concatenate([row.measured for row in rows], axis=1)[:, index].astype(np.float64)
+    track = Track(
         (driver_id,),
         np.zeros(1, np.uint8),
         np.zeros(1, np.bool_),
@@ -87,7 +104,9 @@ def assemble(driver_id: str, rows: Iterable[tuple[bytes, np.ndarray]], start: fl
         speed,
         course,
         accuracy,
+        np.frombuffer(source, np.uint8)[index],
     )
+    return keep(track, np.ones(len(index), np.bool_)), kind
 
 
 def concatenate(tracks: Sequence[Track]) -> Track:
@@ -180,5 +199,6 @@ def _overfull(follows: Bools, length: Ints, longest: int) -> Bools:
     return np.append(False, np.diff(part) > 0)
 
 
-def _vertex_columns(track: Track) -> tuple[Floats, ...]:
-    return (track.fix_time, track.latitude, track.longitude, track.speed, track.course, track.accuracy)
+def _vertex_columns(track: Track) -> tuple[Any, ...]:
+    floats = (track.fix_time, track.latitude, track.longitude, track.speed, track.course, track.accuracy)
+    return (*floats, track.source)

@@ -4,9 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
-from tracker.records import Bools, Event, Geofence, Message, Order, Route, Track
+from tracker.errors import Flag
+from tracker.records import Bools, Event, Flags, Geofence, Message, Order, Route, Track
 
 Document = Order | Geofence | Route
+Span = tuple[str, float, float]
+"""driver_id, first and last fix_time."""
 D = TypeVar("D", Order, Geofence, Route)
 
 
@@ -15,11 +18,13 @@ class Commit:
     """What goes into the store in one transaction: all of it or nothing."""
 
     track: Track = field(default_factory=Track.empty)
-    aside: Track = field(default_factory=Track.empty)  # late and outliers: a vertex already stored is left out
-    events: Sequence[Event] = ()  # Transition and Delivery; one with a known event_id is left out
+    aside: Track = field(default_factory=Track.empty)  # what may be stored already: such a vertex is left out
+    events: Sequence[Event] = ()  # a first version with a known event_id is left out, another amends the one before it
     save: Sequence[Document] = ()  # inserted or replaced by id, in order
     remove: Sequence[tuple[type[Document], str]] = ()  # after `save`
     messages: Sequence[Message] = ()  # each gets the next seq of its topic
+    judgements: Sequence[tuple[str, float, Flag]] = ()  # driver_id, fix_time, of which kind the fix is after all
+    told: Sequence[Span] = ()  # late fixes whose events these are
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +33,7 @@ class Committed:
 
     duplicate: Bools  # (k,) vertices of `aside` that were stored before
     seqs: Sequence[int]  # of each message
+    late: Sequence[Span] = ()  # where late fixes were stored, maybe some of commits beside this one
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +45,8 @@ class Snapshot:
     routes: Sequence[Route]
     inside: Sequence[tuple[str, str, float]]  # driver_id, geofence_id, entered_at
     tails: Track  # the last fixes of each driver seen lately, one run each
+    newest: Sequence[tuple[str, float]]  # driver_id, fix_time of the newest fix of any kind
+    late: Sequence[Span]  # where late fixes were stored and events have not been told again yet
 
 
 class Store(Protocol):
@@ -65,6 +73,9 @@ class Store(Protocol):
     async def track(self, driver_id: str, start: float, end: float) -> Track:
         """One driver's fixes in [start, end), sorted, each once, late ones in place, no outliers: one run."""
 
+    async def fixes(self, driver_id: str, start: float, end: float) -> tuple[Track, Flags]:
+        """All of one driver's fixes in [start, end), as `track` does, and the kind of each; (k,)."""
+
     async def events(
         self,
         *,
@@ -73,10 +84,14 @@ class Store(Protocol):
         geofence_id: str | None = None,
         start: float | None = None,
         end: float | None = None,
-        after: tuple[float, str] | None = None,
+        after: tuple[float, str, int] | None = None,
         limit: int = 1000,
+        versions: bool = False,
     ) -> list[Event]:
-        """Transitions and deliveries with occurred_at in [start, end), by (occurred_at, event_id), past `after`."""
+        """Transitions and deliveries with occurred_at in [start, end), by occurred_at, event_id, version, past `after`.
+
+        The newest version of each that was not withdrawn; with `versions`, all of all.
+        """
 
     async def get(self, kind: type[D], key: str) -> D | None:
         """One document."""

@@ -7,7 +7,8 @@ import numpy as np
 from storage import rows
 from storage.rows import TABLES, Row, Statement
 from storage.segments import keep, repeated, spans, times
-from storage.store import Commit, Committed
+from storage.store import Commit, Committed, Span
+from tracker.errors import Flag
 from tracker.records import Message, Track
 
 Steps = Generator[Statement | Track, Sequence[Row], Committed]
@@ -18,7 +19,7 @@ def steps(commit: Commit, wkb: str) -> Steps:
     """Everything of `commit`, in order; `wkb` is the SQL for the path of a row of `tracks` as WKB."""
     if len(commit.track):
         yield commit.track
-    duplicate = np.zeros(len(commit.aside.fix_time), np.bool_)
+    duplicate, late = np.zeros(len(commit.aside.fix_time), np.bool_), list[Span]()
     if len(commit.aside):
         stored = yield Statement(
             f"SELECT driver_id, {wkb} AS path FROM tracks "  # noqa: S608 one of two constants
@@ -29,11 +30,28 @@ def steps(commit: Commit, wkb: str) -> Steps:
         fresh = keep(commit.aside, ~duplicate)
         if len(fresh):
             yield fresh
-    if commit.events:
-        yield Statement(rows.INSERT_EVENT, [rows.event_values(event) for event in commit.events])
+            late = spans(keep(fresh, np.repeat(fresh.kind == Flag.LATE, np.diff(fresh.offset))))
+    yield from _history(commit, late)
     yield from _documents(commit)
     seqs = (yield from _messages(commit.messages)) if commit.messages else []
-    return Committed(duplicate, seqs)
+    return Committed(duplicate, seqs, late)
+
+
+def _history(commit: Commit, late: Sequence[Span]) -> Generator[Statement, Sequence[Row], None]:
+    """Events, and what late fixes make of earlier ones."""
+    first = [rows.event_values(event) for event in commit.events if event.version == 1]
+    amended = [event for event in commit.events if event.version > 1]
+    steps = [
+        (rows.JUDGE, list(commit.judgements)),
+        (rows.INSERT_EVENT, first),
+        (rows.KEEP_FORMER, [(event.event_id, event.version) for event in amended]),
+        (rows.AMEND_EVENT, [rows.event_values(event) for event in amended]),
+        (rows.ADD_LATE, list(late)),
+        (rows.DROP_LATE, list(commit.told)),
+    ]
+    for sql, values in steps:
+        if values:
+            yield Statement(sql, values)
 
 
 def _documents(commit: Commit) -> Generator[Statement, Sequence[Row], None]:

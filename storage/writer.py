@@ -126,7 +126,9 @@ def merge(commits: Sequence[Commit]) -> Commit:
     return Commit(
         track=join(concatenate([commit.track for commit in commits])),
         aside=concatenate([commit.aside for commit in commits]),
+        judgements=[judgement for commit in commits for judgement in commit.judgements],
         events=[event for commit in commits for event in commit.events],
+        told=[span for commit in commits for span in commit.told],
         save=[document for commit in commits for document in commit.save],
         remove=list(removed),
         messages=[message for commit in commits for message in commit.messages],
@@ -141,6 +143,7 @@ def split(committed: Committed, commits: Sequence[Commit]) -> list[Committed]:
         Committed(
             committed.duplicate[vertices[i] : vertices[i + 1]],
             committed.seqs[messages[i] : messages[i + 1]],
+            committed.late,
         )
         for i in range(len(commits))
     ]

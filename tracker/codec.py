@@ -4,6 +4,7 @@ import json
 import math
 import struct
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -23,6 +24,7 @@ from tracker.messages import (
     ServerMessage,
     Timestamp,
 )
+from tracker.records import Source
 
 MAX_FIXES = 10_000
 """A batch holds no more fixes than this."""
@@ -35,6 +37,13 @@ _MILLISECONDS_FROM = 1e11
 """A larger timestamp is in milliseconds: as seconds it would lie beyond the year 5000."""
 _INTEGER = 1.5 * 2.0**52
 """A float this large has no fraction: adding and subtracting it rounds to an integer, faster than round() does."""
+
+_BY_PROVIDER = {
+    Source.GPS: ("gps", "gnss"),
+    Source.NETWORK: ("network", "nlp", "cell", "wifi"),
+    Source.FUSED: ("fused", "flp"),
+}
+_PROVIDERS = {name: source for source, names in _BY_PROVIDER.items() for name in names}
 
 _decode = msgspec.json.Decoder(AnyClientMessage).decode
 _encode = msgspec.json.Encoder().encode
@@ -51,6 +60,8 @@ class Report:
     speed: list[float]
     course: list[float]
     accuracy: list[float]
+    source: list[int] | None = None  # of Source; None: not known of any
+    sent_at: float = math.nan
     index: list[int] | None = None  # place of each fix in the message; None: 0 to n - 1
     rejected: list[Rejected] = field(default_factory=list)
 
@@ -66,14 +77,18 @@ def decode(data: bytes, received_at: float) -> Report | ClientMessage:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return _decode_fix_by_fix(data, received_at, error)
     if isinstance(message, LocationUpdate):
-        return _report_of_fixes(message.seq, [message], received_at)
-    if isinstance(message, LocationBatch):
+        report = _report_of_fixes(message.seq, [message], received_at)
+    elif isinstance(message, LocationBatch):
         try:
-            return _report_of_batch(message, received_at)
+            report = _report_of_batch(message, received_at)
         except InvalidMessage as error:
             error.ref = message.seq
             raise
-    return message
+    else:
+        return message
+    if message.sent_at is not None:
+        report.sent_at = _time(message.sent_at, math.nan)
+    return report
 
 
 def encode(message: ServerMessage) -> bytes:
@@ -148,13 +163,15 @@ def _report_of_fixes(seq: int | None, fixes: Sequence[Fix | LocationUpdate], rec
         _known([fix.speed for fix in fixes]),
         _courses([fix.heading for fix in fixes]),
         _known([fix.accuracy for fix in fixes]),
+        _sources([fix.provider for fix in fixes], [fix.mock for fix in fixes]),
     )
 
 
 def _report_of_columns(seq: int | None, columns: Columns, received_at: float) -> Report:
     n = len(columns.latitude)
     _check_size(columns.latitude)
-    for column in (columns.longitude, columns.timestamp, columns.speed, columns.heading, columns.accuracy):
+    for name in _COLUMNS:
+        column = getattr(columns, name)
         if column is not None and len(column) != n:
             raise InvalidMessage(_UNEQUAL, field="columns")
     absent = [None] * n
@@ -166,6 +183,7 @@ def _report_of_columns(seq: int | None, columns: Columns, received_at: float) ->
         _known(columns.speed or absent),
         _courses(columns.heading or absent),
         _known(columns.accuracy or absent),
+        _sources(columns.provider or absent, columns.mock or absent),
     )
 
 
@@ -197,6 +215,24 @@ def _seconds(number: float) -> float:
     return (milliseconds + _INTEGER - _INTEGER) / 1000.0
 
 
+def _sources(providers: Sequence[str | None], mocks: Sequence[bool | None]) -> list[int] | None:
+    """Source of each fix; None where no fix says any."""
+    if not (any(providers) or any(mocks)):
+        return None
+    return [int(source_of(provider, mock)) for provider, mock in zip(providers, mocks, strict=True)]
+
+
+def source_of(provider: str | None, mock: bool | None) -> Source:
+    """What a device calls its provider, and whether an app made the fix up; a provider not known here is no error."""
+    name = provider.lower() if provider else ""
+    return _PROVIDERS.get(name, Source(0)) | (Source.MOCK if mock else Source(0))
+
+
+def provider_of(source: int) -> str | None:
+    """The provider of a Source, in one word."""
+    return next((names[0] for member, names in _BY_PROVIDER.items() if member & source), None)
+
+
 def _known(values: Sequence[float | None]) -> list[float]:
     """NaN for what is absent, and for the -1 by which phones mean the same."""
     return [value if value is not None and value >= 0.0 else math.nan for value in values]
@@ -226,10 +262,13 @@ def _decode_fix_by_fix(data: bytes, received_at: float, error: Exception) -> Rep
         raise InvalidMessage(f"{kind}: {error}", field=str(error).partition("`$.")[2].rstrip("`") or None)
     seq = _seq(loose, kind)
     try:
-        return _report_of_items(seq, _items(loose, kind), received_at)
+        report = _report_of_items(seq, _items(loose, kind), received_at)
     except InvalidMessage as refusal:
         refusal.ref = seq
         raise
+    with suppress(InvalidInput):  # a time nobody can read is one nobody gave
+        report.sent_at = _time(_stamp(loose.get("sent_at")), math.nan)
+    return report
 
 
 def _load(data: bytes) -> dict[str, Any]:
@@ -308,7 +347,9 @@ def _fix_of(item: Any) -> Fix | Flag:
     if not (math.isfinite(latitude) and math.isfinite(longitude)):
         return Flag.NOT_A_NUMBER
     try:
-        return Fix(latitude, longitude, speed, heading, accuracy, _stamp(item.get("timestamp")))
+        provider = item.get("provider") if isinstance(item.get("provider"), str) else None
+        stamp = _stamp(item.get("timestamp"))
+        return Fix(latitude, longitude, speed, heading, accuracy, stamp, provider, item.get("mock") in (True, 1))
     except InvalidInput:
         return Flag.INVALID_TIMESTAMP
 

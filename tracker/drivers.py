@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from geo.kalman import FilterState
-from tracker.records import Floats, Ints
+from tracker.records import Floats, Ints, Source
 
 _FIRST_CAPACITY = 256
 
@@ -22,6 +22,7 @@ class Latest:
     speed: float
     course: float
     sigma: float
+    mock: bool
 
 
 class DriverTable:
@@ -35,6 +36,8 @@ class DriverTable:
         """fix_time of the newest fix that went through the filter, believed or not; -inf before the first."""
         self.measured = np.full((_FIRST_CAPACITY, 5), np.nan)
         """The newest believed fix as measured: latitude, longitude, speed, course, accuracy."""
+        self.source = np.zeros(_FIRST_CAPACITY, np.uint8)
+        """Its Source."""
         self.eta_asked: set[int] = set()
         """Drivers whose arrivals are to be predicted again at once."""
         self.since = np.zeros((2, _FIRST_CAPACITY))
@@ -64,6 +67,7 @@ class DriverTable:
         self.filter = self.filter.grown(extra)
         self.newest = np.concatenate([self.newest, np.full(extra, -np.inf)])
         self.measured = np.concatenate([self.measured, np.full((extra, 5), np.nan)])
+        self.source = np.concatenate([self.source, np.zeros(extra, np.uint8)])
         self.since = np.concatenate([self.since, np.zeros((2, extra))], axis=1)
         self.pace = np.concatenate([self.pace, np.full(extra, np.nan)])
 
@@ -80,8 +84,9 @@ class DriverTable:
             f.course[index],
             f.sigma[index],
         ]
+        mock = (self.source[index] & Source.MOCK) != 0
         ids = self.ids
         return [
             Latest(ids[row], *values)
-            for row, *values in zip(index.tolist(), *(column.tolist() for column in columns), strict=True)
+            for row, *values in zip(index.tolist(), *(column.tolist() for column in (*columns, mock)), strict=True)
         ]

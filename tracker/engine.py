@@ -100,6 +100,7 @@ class Engine:
         columns = (batch.latitude, batch.longitude, batch.speed, batch.course, batch.accuracy)
         measured = np.stack([column[index] for column in columns], axis=1)
         self._drivers.measured[batch.driver[index]] = measured  # in time order: the newest of each driver stays
+        self._drivers.source[batch.driver[index]] = batch.source[index]
 
     # What is expected of drivers
 

@@ -149,6 +149,7 @@ class Flag(IntEnum):
     OUTLIER = 1  # stored, but not believed
     LATE = 2  # older than the driver's newest: history only
     DUPLICATE = 3  # already stored
+    COARSE = 4  # stored, but not followed: a much better fix is seconds old
     REJECTED = 16
     LATITUDE_OUT_OF_RANGE = 17
     LONGITUDE_OUT_OF_RANGE = 18
@@ -157,6 +158,8 @@ class Flag(IntEnum):
     NOT_A_NUMBER = 21
     MISSING_FIELD = 22
     INVALID_TIMESTAMP = 23
+    CLOCK_WRONG = 24
+    MOCK_LOCATION = 25
 
     @property
     def code(self) -> str:
@@ -164,6 +167,8 @@ class Flag(IntEnum):
         return self.name.lower()
 
 
+ASIDE = (Flag.LATE, Flag.OUTLIER, Flag.COARSE)
+"""Stored, but the driver is not moved by it."""
 REFUSALS: dict[Flag, str] = {
     Flag.LATITUDE_OUT_OF_RANGE: "latitude must be a number from -90 to 90 degrees",
     Flag.LONGITUDE_OUT_OF_RANGE: "longitude must be a number from -180 to 180 degrees",
@@ -172,5 +177,7 @@ REFUSALS: dict[Flag, str] = {
     Flag.NOT_A_NUMBER: "latitude and longitude must be finite numbers; speed, heading and accuracy a number or null",
     Flag.MISSING_FIELD: "latitude and longitude are required",
     Flag.INVALID_TIMESTAMP: "timestamp must be ISO 8601 with an offset, or epoch seconds or milliseconds",
+    Flag.CLOCK_WRONG: "the phone's clock is wrong, as sent_at shows; let the phone set its time by itself",
+    Flag.MOCK_LOCATION: "this server takes no made-up locations; turn off the app that makes them",
 }
 """The sentence that goes with each refusal."""

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 import numpy as np
+from msgspec import UNSET
 
 from tracker.codec import Report
-from tracker.errors import REFUSALS, Flag
+from tracker.errors import ASIDE, REFUSALS, Flag
 from tracker.messages import Error, LocationAck, Rejected
 from tracker.records import FixBatch, Flags, Floats
 
@@ -29,6 +30,7 @@ class Frame:
     taken: int = 0
     settled: int = 0
     duplicates: int = 0
+    aside: Counter[str] = field(default_factory=Counter)
     rejected: list[Rejected] = field(default_factory=list)
 
     def settle(self, first: int, flag: Flags) -> None:
@@ -36,6 +38,10 @@ class Frame:
         self.settled += len(flag)
         if flag.any():
             self.duplicates += int(np.count_nonzero(flag == Flag.DUPLICATE))
+            for kind in ASIDE:
+                count = int(np.count_nonzero(flag == kind))
+                if count:
+                    self.aside[kind.code] += count
             for i in np.flatnonzero(flag >= Flag.REJECTED).tolist():
                 place = first + i if self.report.index is None else self.report.index[first + i]
                 reason = Flag(int(flag[i]))
@@ -48,7 +54,15 @@ class Frame:
         report = self.report
         accepted = len(report.fix_time) - self.duplicates - len(self.rejected)
         rejected = sorted(report.rejected + self.rejected, key=lambda r: r.index)
-        self.reply(LocationAck(seq=report.seq, accepted=accepted, duplicates=self.duplicates, rejected=rejected))
+        self.reply(
+            LocationAck(
+                seq=report.seq,
+                accepted=accepted,
+                duplicates=self.duplicates,
+                rejected=rejected,
+                aside=self.aside or UNSET,
+            )
+        )
 
 
 @dataclass(slots=True)
@@ -93,6 +107,13 @@ class Intake:
         count = [part.count for part in parts]
         driver = np.repeat(np.array([part.frame.driver for part in parts], np.int64), count)
         received_at = np.repeat(np.array([part.frame.received_at for part in parts], np.float64), count)
+        sent_at = np.repeat(np.array([report.sent_at for report, _, _ in reports], np.float64), count)
+        source = np.zeros(len(driver), np.uint8)
+        for part in parts:
+            if part.frame.report.source is not None:
+                source[part.start : part.start + part.count] = part.frame.report.source[
+                    part.first : part.first + part.count
+                ]
         batch = FixBatch(
             driver=driver,
             fix_time=column("fix_time"),
@@ -102,6 +123,8 @@ class Intake:
             course=column("course"),
             accuracy=column("accuracy"),
             received_at=received_at,
+            source=source,
+            sent_at=sent_at,
         )
         return batch, parts
 

@@ -14,7 +14,7 @@ Seq = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
 """A sequence number: exact in every JSON parser, and in the store."""
 
 
-class Fix(msgspec.Struct, gc=False):
+class Fix(msgspec.Struct, gc=False, omit_defaults=True):
     """One measured location; degrees, m/s, degrees from true north, metres."""
 
     latitude: float
@@ -23,6 +23,8 @@ class Fix(msgspec.Struct, gc=False):
     heading: float | None = None
     accuracy: float | None = None
     timestamp: Timestamp = None
+    provider: str | None = None  # gps, network or fused
+    mock: bool | None = None  # made up by an app
 
 
 class Columns(msgspec.Struct):
@@ -34,6 +36,8 @@ class Columns(msgspec.Struct):
     speed: list[float | None] | None = None
     heading: list[float | None] | None = None
     accuracy: list[float | None] | None = None
+    provider: list[str | None] | None = None
+    mock: list[bool | None] | None = None
 
 
 class Since(msgspec.Struct):
@@ -73,15 +77,22 @@ class LocationUpdate(ClientMessage, tag="location_update"):
     heading: float | None = None
     accuracy: float | None = None
     timestamp: Timestamp = None
+    provider: str | None = None
+    mock: bool | None = None
     seq: Seq | None = None
+    sent_at: Timestamp = None
 
 
 class LocationBatch(ClientMessage, tag="location_batch"):
-    """Many fixes of this driver, as `fixes` or as `columns`; acknowledged when they are durable."""
+    """Many fixes of this driver, as `fixes` or as `columns`; acknowledged when they are durable.
+
+    `sent_at`, the phone's time when it made the message, tells how its clock differs from the server's.
+    """
 
     seq: Seq
     fixes: list[Fix] | None = None
     columns: Columns | None = None
+    sent_at: Timestamp = None
 
 
 class OrderUpdate(ClientMessage, tag="order_update"):
@@ -170,16 +181,19 @@ class Rejected(msgspec.Struct):
 
 
 class LocationAck(ServerMessage, tag="location.ack", kw_only=True, omit_defaults=False):
-    """The batch `seq` is durable; every index is accounted for."""
+    """The batch `seq` is durable; every index is accounted for. Of those accepted, `aside` counts by reason the ones
+    that are stored but do not move the driver: late, outlier, coarse.
+    """
 
     seq: int | None
     accepted: int
     duplicates: int
     rejected: list[Rejected]
+    aside: dict[str, int] | msgspec.UnsetType = msgspec.UNSET
 
 
 class DriverLocation(ServerMessage, tag="driver.location", kw_only=True):
-    """Where a driver is; `age` in seconds when it was sent."""
+    """Where a driver is; `age` in seconds when it was sent; `mock` where an app made the fix up."""
 
     driver_id: str
     latitude: float
@@ -189,6 +203,7 @@ class DriverLocation(ServerMessage, tag="driver.location", kw_only=True):
     accuracy: float | None = None
     timestamp: str
     age: float
+    mock: bool = False
 
 
 class DeliveryUpdate(ServerMessage, tag="delivery.update", kw_only=True):

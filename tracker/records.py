@@ -6,6 +6,7 @@ NaN is "not known".
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from enum import IntFlag
 from hashlib import blake2b
 from typing import Any, Literal
 
@@ -27,9 +28,29 @@ ENDED = frozenset({"delivered", "failed", "cancelled"})
 """Order statuses after which nothing more is expected."""
 
 
+class Source(IntFlag):
+    """Where a fix comes from, as its device says; 0 is not known."""
+
+    GPS = 1
+    NETWORK = 2  # cells and wireless networks
+    FUSED = 4  # of several sensors, by the phone
+    MOCK = 8  # made up by an app
+
+
+def _unknown_source() -> Flags:
+    return np.empty(0, np.uint8)
+
+
+def _unknown_time() -> Floats:
+    return np.empty(0)
+
+
 @dataclass(frozen=True, slots=True)
 class FixBatch:
-    """Fixes as they came in, in columns of shape (n,); any number of drivers, any order."""
+    """Fixes as they came in, in columns of shape (n,); any number of drivers, any order.
+
+    The last two may be left out where they are not known.
+    """
 
     driver: Ints  # row in the engine's driver table
     fix_time: Floats
@@ -39,6 +60,14 @@ class FixBatch:
     course: Floats
     accuracy: Floats
     received_at: Floats
+    source: Flags = field(default_factory=_unknown_source)  # of Source
+    sent_at: Floats = field(default_factory=_unknown_time)  # when the message was made, by the clock of the phone
+
+    def __post_init__(self) -> None:
+        if len(self.source) != len(self.driver):
+            object.__setattr__(self, "source", np.zeros(len(self.driver), np.uint8))
+        if len(self.sent_at) != len(self.driver):
+            object.__setattr__(self, "sent_at", np.full(len(self.driver), np.nan))
 
     def __len__(self) -> int:
         return len(self.driver)
@@ -52,7 +81,7 @@ class Track:
     """
 
     driver_id: Sequence[str]  # (m,)
-    kind: Flags  # (m,) ACCEPTED, LATE or OUTLIER
+    kind: Flags  # (m,) ACCEPTED, LATE, OUTLIER or COARSE
     connected: Bools  # (m,)
     offset: Ints  # (m + 1,)
     fix_time: Floats  # (k,) and so on
@@ -61,6 +90,11 @@ class Track:
     speed: Floats
     course: Floats
     accuracy: Floats
+    source: Flags = field(default_factory=_unknown_source)  # of Source; may be left out
+
+    def __post_init__(self) -> None:
+        if len(self.source) != len(self.fix_time):
+            object.__setattr__(self, "source", np.zeros(len(self.fix_time), np.uint8))
 
     def __len__(self) -> int:
         return len(self.driver_id)
@@ -74,7 +108,12 @@ class Track:
             np.empty(0, np.uint8),
             np.empty(0, np.bool_),
             np.zeros(1, np.int64),
-            *([none] * 6),
+            none,
+            none,
+            none,
+            none,
+            none,
+            none,
         )
 
 
@@ -114,7 +153,9 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     occurred_at: float  # interpolated
     detected_at: float  # fix_time of the fix that revealed it
     confidence: float = 1.0
-    late: bool = False
+    late: bool = False  # found in late data
+    version: int = 1  # late data amends what was known of it
+    withdrawn: bool = False  # late data shows that it did not happen
     evidence: dict[str, Any] = msgspec.field(default_factory=dict)
 
 

@@ -1,6 +1,7 @@
 """From the fixes of a batch to what they draw: legs for the fences, runs for the store."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -46,9 +47,9 @@ def _newest_by_then(driver: Ints, received_at: Floats) -> Ints:
     return newest
 
 
-def _columns(batch: FixBatch, index: Ints) -> list[Floats]:
-    columns = (batch.fix_time, batch.latitude, batch.longitude, batch.speed, batch.course, batch.accuracy)
-    return [column[index] for column in columns]
+def _columns(batch: FixBatch, index: Ints) -> list[Any]:
+    floats = (batch.fix_time, batch.latitude, batch.longitude, batch.speed, batch.course, batch.accuracy)
+    return [column[index] for column in (*floats, batch.source)]
 
 
 def runs(batch: FixBatch, index: Ints, prior_time: Floats, drivers: DriverTable) -> Track:
@@ -62,7 +63,8 @@ def runs(batch: FixBatch, index: Ints, prior_time: Floats, drivers: DriverTable)
     connected = batch.fix_time[index[starts]] - prior_time[starts] <= CONNECT_WITHIN_S
     back = starts[connected]
     lengths = np.diff(starts, append=len(index)) + connected
-    before = [prior_time[back], *drivers.measured[batch.driver[index[back]]].T]
+    driver = batch.driver[index[back]]
+    before = [prior_time[back], *drivers.measured[driver].T, drivers.source[driver]]
     columns = [np.insert(now, back, old) for now, old in zip(_columns(batch, index), before, strict=True)]
     return Track(
         [drivers.ids[r] for r in rows.tolist()],
@@ -101,4 +103,5 @@ def batch_of(track: Track, row: Callable[[str], int]) -> FixBatch:
         track.course,
         track.accuracy,
         track.fix_time,
+        track.source,
     )

@@ -149,3 +149,16 @@ def test_a_wrong_order_is_named_with_its_place(write, content, sentence):
 def test_what_is_not_json_is_refused(write):
     with pytest.raises(InvalidInput, match=r"o\.json: not valid JSON"):
         read_orders(write("o.json", "[,]"))
+
+
+def test_where_fixes_come_from_and_when_they_were_sent(write):
+    path = write(
+        "fixes.csv",
+        "driver_id,timestamp,latitude,longitude,provider,mock,sent_at\n"
+        "A,1737369000,25,121,GPS,,\nA,1737369001,25,121,,1,1737369002\nA,1737369002,25,121,,,\n",
+    )
+    fixes = read_fixes(path)
+    assert fixes.source.tolist() == [1, 8, 0]
+    np.testing.assert_array_equal(fixes.sent_at, [np.nan, T0 + 2, np.nan])
+    with pytest.raises(InvalidInput, match=r'fixes\.csv:2: mock: "perhaps" is neither true nor false'):
+        read_fixes(write("fixes.csv", "driver_id,timestamp,latitude,longitude,mock\nA,1737369000,25,121,perhaps\n"))

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from io import BytesIO
 from xml.etree import ElementTree
 
@@ -37,6 +38,11 @@ def track(n: int, step: float = 5.0) -> Track:
         121.5654321 - places * 1e-5,
         *as_stored,
     )
+
+
+def from_sources(n: int) -> Track:
+    """The same with providers: GPS, network, not known, and the third made up by an app."""
+    return replace(track(n), source=np.array([1, 2, 8, 0][:n], np.uint8))
 
 
 def written(name: str, what: Track, driver_id: str = "D1") -> bytes:
@@ -112,13 +118,27 @@ def test_csv_is_read_again_as_it_was(tmp_path):
     what = track(3)
     file = tmp_path / "fixes.csv"
     file.write_bytes(written("csv", what))
-    assert file.read_text().splitlines()[0] == "driver_id,timestamp,latitude,longitude,speed,heading,accuracy"
+    assert file.read_text().splitlines()[0].startswith("driver_id,timestamp,latitude,longitude,speed,heading,accuracy")
     fixes = read_fixes(file)
     np.testing.assert_array_equal(fixes.fix_time, what.fix_time)
     for name in ("latitude", "longitude"):
         np.testing.assert_allclose(getattr(fixes, name), getattr(what, name), rtol=0, atol=1e-8)
     for name in ("speed", "course", "accuracy"):
         np.testing.assert_allclose(getattr(fixes, name), getattr(what, name), rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["csv", "gpx"])
+def test_where_a_fix_comes_from_is_read_again_as_it_was(tmp_path, name):
+    file = tmp_path / f"fixes.{name}"
+    file.write_bytes(written(name, from_sources(4)))
+    assert read_fixes(file).source.tolist() == [1, 2, 8, 0]
+
+
+def test_geojson_says_where_a_fix_comes_from_where_that_is_known():
+    properties = json.loads(written("geojson", from_sources(4)))["properties"]
+    assert properties["providers"] == ["gps", "network", None, None]
+    assert properties["mocks"] == [False, False, True, False]
+    assert "mocks" not in json.loads(written("geojson", track(4)))["properties"]
 
 
 def test_gpx_is_read_again_by_our_own_reader():

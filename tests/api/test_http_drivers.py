@@ -25,7 +25,7 @@ async def test_a_driver_is_where_the_last_fix_was(api: Site):
     assert driver.pop("accuracy") > 0
     assert driver == {
         "driver_id": "D1", "latitude": LATITUDE, "longitude": LONGITUDE, "speed": 8.0, "heading": 45.0,
-        "timestamp": iso(T0), "age": 4.2, "status": "live", "order": None,
+        "timestamp": iso(T0), "age": 4.2, "mock": False, "status": "live", "order": None,
     }  # fmt: skip
 
 

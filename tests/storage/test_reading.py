@@ -62,7 +62,7 @@ async def test_events_are_paged_without_gaps_or_repeats(store: Store):
     found, after = [], None
     while page := await store.events(after=after, limit=3):
         found += page
-        after = (page[-1].occurred_at, page[-1].event_id)
+        after = (page[-1].occurred_at, page[-1].event_id, page[-1].version)
     assert ids(found) == " ".join(f"e{n:02}" for n in range(20))
 
 
@@ -123,16 +123,18 @@ async def test_load_tells_who_is_inside(store: Store):
         transition("8", "exit", 4, geofence_id="G3"),
         transition("9", "enter", 4, geofence_id="G3"),  # an exit comes before an enter at the same instant
         transition("10", "enter", 20, driver_id="D3", late=True),
+        replace(transition("12", "enter", 20, driver_id="D4"), withdrawn=True),
         delivery("11", 30),
     ]
     await store.commit(Commit(events=events))
     inside = sorted((await store.load(tail_s=600, since=0)).inside)
-    assert inside == [("D1", "G1", T0 + 9), ("D1", "G2", T0 + 2), ("D1", "G3", T0 + 4)]
+    assert inside == [("D1", "G1", T0 + 9), ("D1", "G2", T0 + 2), ("D1", "G3", T0 + 4), ("D3", "G1", T0 + 20)]
 
 
 async def test_load_gives_the_tail_of_each_driver_seen_lately(store: Store):
     await store.commit(Commit(track=runs([run("a", range(0, 100, 10)), run("b", [50, 60]), run("old", [1, 2])])))
     aside = [run("a", [81], kind=Flag.LATE), run("a", [97], kind=Flag.OUTLIER), run("c", [99], kind=Flag.LATE)]
     await store.commit(Commit(track=run("a", [90, 95], connected=True), aside=runs(aside)))
-    tails = (await store.load(tail_s=20, since=T0 + 55)).tails
-    assert same(tails, runs([run("a", [80, 81, 90, 95]), run("b", [50, 60])]))
+    snapshot = await store.load(tail_s=20, since=T0 + 55)
+    assert same(snapshot.tails, runs([run("a", [80, 81, 90, 95]), run("b", [50, 60])]))
+    assert snapshot.newest == [("a", T0 + 97), ("b", T0 + 60), ("c", T0 + 99)]

@@ -2,17 +2,30 @@
 
 import itertools
 import struct
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.segments import assemble, blocks, concatenate, join, keep, repeated, spans, times, vertices
+from storage.segments import (
+    Stored,
+    assemble,
+    believed,
+    blocks,
+    concatenate,
+    join,
+    keep,
+    repeated,
+    spans,
+    times,
+    vertices,
+)
 from tests.tracks import T0, fixes, run, runs, same
 from tests.tracks import times as seconds
 from tracker.errors import Flag
-from tracker.records import Track
+from tracker.records import Source, Track
 
 THREE = runs([run("a", [0, 1, 2]), run("bb", [5]), run("a", [10, 11, 12])])
 
@@ -49,19 +62,31 @@ def test_vertices_are_read_from_wkb():
 
 def test_assemble_sorts_and_takes_the_earlier_row_of_two_with_one_time():
     rows = [
-        (wkb((1, 1, 5), (2, 2, 6)), np.array([[1, 2]] * 3, np.float32)),
-        (wkb((3, 3, 4), (9, 9, 6)), np.array([[3, 9]] * 3, np.float32)),
+        Stored(wkb((1, 1, 5), (2, 2, 6)), np.array([[1, 2]] * 3, np.float32), b"", Flag.ACCEPTED),
+        Stored(wkb((3, 3, 4), (9, 9, 6)), np.array([[3, 9]] * 3, np.float32), bytes([Source.GPS, 0]), Flag.LATE),
     ]
-    track = assemble("a", rows, 0, 10)
+    track, kind = assemble("a", rows, 0, 10)
+    assert kind.tolist() == [Flag.LATE, Flag.ACCEPTED, Flag.ACCEPTED]
+    assert track.source.tolist() == [Source.GPS, 0, 0]
     assert track.fix_time.tolist() == [4, 5, 6]
     assert track.longitude.tolist() == track.speed.tolist() == [3, 1, 2]
 
 
 def test_assemble_keeps_to_the_half_open_interval():
-    rows = [(wkb((1, 1, 5), (2, 2, 6), (3, 3, 7)), np.zeros((3, 3), np.float32))]
-    assert assemble("a", rows, 5, 7).fix_time.tolist() == [5, 6]
-    assert same(assemble("a", rows, 8, 9), Track.empty())
-    assert same(assemble("a", [], 8, 9), Track.empty())
+    rows = [Stored(wkb((1, 1, 5), (2, 2, 6), (3, 3, 7)), np.zeros((3, 3), np.float32), b"", Flag.ACCEPTED)]
+    assert assemble("a", rows, 5, 7)[0].fix_time.tolist() == [5, 6]
+    assert same(assemble("a", rows, 8, 9)[0], Track.empty())
+    assert same(assemble("a", [], 8, 9)[0], Track.empty())
+
+
+def test_what_is_not_believed_is_left_out():
+    kind = np.array([Flag.ACCEPTED, Flag.OUTLIER, Flag.LATE, Flag.COARSE], np.uint8)
+    assert same(believed(run("a", [1, 2, 3, 4]), kind), run("a", [1, 3]))
+
+
+def test_runs_of_known_source_are_blocks_of_their_own():
+    known = replace(run("a", [0, 1, 2]), source=np.array([0, 8, 0], np.uint8))
+    assert [block.source.tolist() for block in blocks(runs([run("b", [0, 1, 2]), known]))] == [[[]], [[0, 8, 0]]]
 
 
 def test_concatenate_puts_runs_one_after_the_other():

@@ -1,6 +1,7 @@
 """What a store promises, asked of both kinds: everything once, all or nothing, and still there after a kill -9."""
 
 import asyncio
+import dataclasses
 import itertools
 import signal
 import sys
@@ -73,6 +74,52 @@ async def test_an_event_is_stored_once(store: Store):
     await store.commit(Commit(events=EVENTS))
     await store.commit(Commit(events=[*EVENTS, *EVENTS]))
     assert await store.events() == EVENTS
+
+
+async def test_an_amended_event_replaces_the_one_before_and_all_versions_are_kept(store: Store):
+    first = EVENTS[0]
+    second = replace(first, version=2, occurred_at=first.occurred_at - 5)
+    third = replace(second, version=3, withdrawn=True)
+    await store.commit(Commit(events=EVENTS))
+    for _ in range(2):
+        await store.commit(Commit(events=[first, second]))
+    assert first.event_id in {event.event_id for event in await store.events()}
+    assert second in await store.events()
+    assert first not in await store.events()
+    every = await store.events(versions=True)
+    assert first in every
+    assert second in every
+    await store.commit(Commit(events=[third]))
+    await store.commit(Commit(events=[second]))  # an old version comes too late
+    assert first.event_id not in {event.event_id for event in await store.events()}
+    found = [event for event in await store.events(versions=True) if event.event_id == first.event_id]
+    assert sorted(event.version for event in found) == [1, 2, 3]
+
+
+async def test_late_fixes_are_noted_until_they_are_told(store: Store):
+    late = runs([run("a", [5, 20], kind=Flag.LATE), run("a", [28], kind=Flag.OUTLIER), run("b", [3], kind=Flag.LATE)])
+    spans = [("a", T0 + 5, T0 + 20), ("b", T0 + 3, T0 + 3)]
+    assert list((await store.commit(Commit(aside=late))).late) == spans
+    assert list((await store.commit(Commit(aside=late))).late) == []
+    assert list((await store.load(tail_s=1, since=0)).late) == spans
+    await store.commit(Commit(told=spans[:1]))
+    assert list((await store.load(tail_s=1, since=0)).late) == spans[1:]
+
+
+async def test_a_judgement_decides_what_a_fix_is(store: Store):
+    await store.commit(Commit(track=run("a", [1, 2, 3]), aside=run("a", [5], kind=Flag.OUTLIER)))
+    await store.commit(Commit(judgements=[("a", T0 + 2, Flag.OUTLIER), ("a", T0 + 5, Flag.ACCEPTED)]))
+    assert await track_times(store, "a") == [1, 3, 5]
+    await store.commit(Commit(judgements=[("a", T0 + 2, Flag.ACCEPTED)]))
+    track, kind = await store.fixes("a", T0, T0 + 9)
+    assert (times(track), kind.tolist()) == ([1, 2, 3, 5], [0, 0, 0, 0])
+
+
+async def test_where_fixes_come_from_is_kept(store: Store):
+    known = dataclasses.replace(run("a", [1, 2, 3]), source=np.array([0, 1, 10], np.uint8))
+    await store.commit(Commit(track=runs([known, run("b", [1, 2, 3])])))
+    assert (await store.track("a", T0, T0 + 9)).source.tolist() == [0, 1, 10]
+    assert (await store.track("b", T0, T0 + 9)).source.tolist() == [0, 0, 0]
 
 
 async def test_documents_are_replaced_and_removed(store: Store):

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from websockets.frames import Frame, Opcode
 from websockets.streams import StreamReader
 
-from tracker.codec import MAX_FIXES, Report, decode, encode, frame, iso, parse_time, reliable
+from tracker.codec import MAX_FIXES, Report, decode, encode, frame, iso, parse_time, provider_of, reliable, source_of
 from tracker.errors import InvalidInput, InvalidMessage, MalformedJSON, MessageTooLarge, UnknownType
 from tracker.messages import Acknowledge, DriverLocation, Error, LocationAck, OrderUpdate, Rejected, Since, Subscribe
+from tracker.records import Source
 
 NOW = 1_737_369_060.25
 NAN = math.nan
@@ -449,3 +450,40 @@ def test_a_time_that_is_none_says_what_one_is(text):
 )
 def test_a_time_in_a_query_is_iso_or_epoch(text, t):
     assert parse_time(text) == t
+
+
+@pytest.mark.parametrize("strange", [{}, {"note": 1e999}])
+def test_where_fixes_come_from_is_read_on_both_ways(strange) -> None:
+    fixes = [FIX | {"provider": "network"}, FIX | {"provider": "GPS", "mock": True}, FIX, FIX | {"provider": "flp"}]
+    by_fix = report(batch(*fixes) | strange)
+    assert by_fix.source == [Source.NETWORK, Source.GPS | Source.MOCK, 0, Source.FUSED]
+    columns = {name: [fix.get(name) for fix in fixes] for name in (*FIX, "provider", "mock")}
+    by_column = report({"type": "location_batch", "seq": 1, "columns": columns} | strange)
+    assert by_column.source == by_fix.source
+    assert report({"type": "location_update", **fixes[1]} | strange).source == [Source.GPS | Source.MOCK]
+    assert report(batch(FIX) | strange).source is None
+
+
+def test_a_provider_or_clock_nobody_can_read_harms_nothing() -> None:
+    odd = report(batch(FIX | {"provider": 7, "mock": "maybe"}, FIX | {"provider": "beidou"}) | {"sent_at": "soon"})
+    assert odd.source == [0, 0]
+    assert (len(odd.fix_time), odd.rejected) == (2, [])
+    assert math.isnan(odd.sent_at)
+
+
+@pytest.mark.parametrize("sent_at", [1_737_369_001.5, 1_737_369_001_500, "2025-01-20T10:30:01.5Z"])
+def test_the_time_a_message_was_made_is_read_like_any_other(sent_at) -> None:
+    assert report(batch(FIX) | {"sent_at": sent_at}).sent_at == 1_737_369_001.5
+    assert report({"type": "location_update", "sent_at": sent_at, **FIX}).sent_at == 1_737_369_001.5
+    assert report(batch(FIX, {}) | {"sent_at": sent_at}).sent_at == 1_737_369_001.5
+    assert math.isnan(report(batch(FIX)).sent_at)
+
+
+def test_a_source_has_one_word_for_its_provider() -> None:
+    assert [provider_of(source_of(name, True)) for name in ("gnss", "NLP", "fused", "?", None)] == [
+        "gps",
+        "network",
+        "fused",
+        None,
+        None,
+    ]

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracker.codec import Report
+from tracker.codec import Report, encode
 from tracker.errors import Flag
 from tracker.intake import SLICE, Frame, Intake
 from tracker.messages import LocationAck, Rejected
@@ -85,3 +85,28 @@ def test_slices_keep_each_drivers_order_and_lose_nothing(frames: list[tuple[int,
     assert seen == sent
     assert sorted(r.seq for r in replies) == list(range(len(frames)))
     assert all(r.accepted == frames[r.seq][1] for r in replies)
+
+
+def test_what_a_message_says_of_its_fixes_and_itself_goes_along() -> None:
+    intake = Intake()
+    known = frame(0, [1.0, 2.0, 3.0], [])
+    known.report.source, known.report.sent_at = [1, 2, 8], 98.5
+    intake.put(frame(1, [1.0], []))
+    intake.put(known)
+    batch, _ = intake.take()
+    assert batch.source.tolist() == [0, 1, 2, 8]
+    assert np.isnan(batch.sent_at[0])
+    assert batch.sent_at[1:].tolist() == [98.5] * 3
+
+
+def test_an_answer_names_what_is_set_aside() -> None:
+    replies: list[LocationAck] = []
+    intake = Intake()
+    intake.put(frame(0, [1.0, 2.0, 3.0, 4.0], replies))
+    intake.put(frame(0, [5.0], replies))
+    _, parts = intake.take()
+    flag = np.array([Flag.LATE, Flag.OUTLIER, Flag.LATE, Flag.ACCEPTED, Flag.ACCEPTED], np.uint8)
+    for part in parts:
+        part.settle(flag)
+    assert (replies[0].accepted, replies[0].aside) == (4, {"late": 2, "outlier": 1})
+    assert b"aside" not in encode(replies[1])
