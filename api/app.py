@@ -158,6 +158,7 @@ async def _restore(services: Services) -> None:
         routes=snapshot.routes,
         inside=snapshot.inside,
         tails=snapshot.tails,
+        newest=snapshot.newest,
     )
     log.info("restored", drivers=len(snapshot.tails), orders=len(snapshot.orders), geofences=len(snapshot.geofences))
 

@@ -209,4 +209,4 @@ def _description(hint: Any) -> str:
     if get_origin(hint) is Annotated:
         _, meta = get_args(hint)
         return f"a whole number from {meta.ge}" + (f" to {meta.le}" if meta.le is not None else "")
-    return {float: "a number from 0", int: "a whole number", str: "a text"}[hint]
+    return {float: "a number from 0", int: "a whole number", str: "a text", bool: "true or false"}[hint]

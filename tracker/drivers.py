@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from geo.kalman import FilterState
-from tracker.records import Floats, Ints, Source
+from tracker import clocks
+from tracker.records import FixBatch, Floats, Ints, Source
 
 _FIRST_CAPACITY = 256
 
@@ -34,6 +35,12 @@ class DriverTable:
         self.filter = FilterState.empty(_FIRST_CAPACITY)
         self.newest = np.full(_FIRST_CAPACITY, -np.inf)
         """fix_time of the newest fix that went through the filter, believed or not; -inf before the first."""
+        self.stored = np.full(_FIRST_CAPACITY, -np.inf)
+        """fix_time up to which something may be stored already; -inf before the first fix."""
+        self.clock = clocks.empty(_FIRST_CAPACITY)
+        """What is known of the clock of each driver's phone, as `tracker.clocks` keeps it."""
+        self.good = np.full((_FIRST_CAPACITY, 2), -np.inf)
+        """fix_time and accuracy of the newest fix that was not coarse."""
         self.measured = np.full((_FIRST_CAPACITY, 5), np.nan)
         """The newest believed fix as measured: latitude, longitude, speed, course, accuracy."""
         self.source = np.zeros(_FIRST_CAPACITY, np.uint8)
@@ -62,10 +69,29 @@ class DriverTable:
         """The row of a driver, if there is one."""
         return self._row.get(driver_id)
 
+    def advance(self, batch: FixBatch, live: Ints, coarse: Ints) -> None:
+        """These fixes, each by driver, then time, have been taken: in time order, the newest of each driver stays."""
+        driver, time = batch.driver[live], batch.fix_time[live]
+        self.newest[driver] = time
+        in_time = time <= batch.received_at[live] + clocks.SLACK_S
+        self.clock[driver[in_time], clocks.IN_TIME] = time[in_time]
+        for index in (live, coarse):
+            driver, time = batch.driver[index], batch.fix_time[index]
+            self.stored[driver] = np.maximum(self.stored[driver], time)
+
+    def forget_motion(self, rows: Ints) -> None:
+        """Follow these drivers anew from their next fixes; their clocks were wrong."""
+        if len(rows):
+            self.filter.array[rows] = np.nan
+            self.good[rows] = -np.inf
+
     def _grow(self) -> None:
         extra = len(self.newest)
         self.filter = self.filter.grown(extra)
         self.newest = np.concatenate([self.newest, np.full(extra, -np.inf)])
+        self.stored = np.concatenate([self.stored, np.full(extra, -np.inf)])
+        self.clock = np.concatenate([self.clock, clocks.empty(extra)])
+        self.good = np.concatenate([self.good, np.full((extra, 2), -np.inf)])
         self.measured = np.concatenate([self.measured, np.full((extra, 5), np.nan)])
         self.source = np.concatenate([self.source, np.zeros(extra, np.uint8)])
         self.since = np.concatenate([self.since, np.zeros((2, extra))], axis=1)

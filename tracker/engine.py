@@ -37,17 +37,21 @@ class Engine:
     def ingest(self, batch: FixBatch) -> Updates:
         """Take fixes of any drivers in any order through every step; what they change is in the answer."""
         drivers = self._drivers
-        flag = gate.admit(batch, drivers.newest, self._settings)
+        flag = gate.admit(batch, drivers, self._settings)
         late = gate.in_order(batch, flag, Flag.LATE)
-        live = gate.in_order(batch, flag, Flag.ACCEPTED)
+        live, coarse = gate.set_aside_coarse(
+            batch, gate.in_order(batch, flag, Flag.ACCEPTED), drivers, self._settings, flag
+        )
         prior = drivers.filter.array[batch.driver[live], :3].T  # time, latitude, longitude before this batch
         estimate = self._filter(batch, live, flag)
         believed = flag[live] == Flag.ACCEPTED
         index = live[believed]
         legs = tracks.legs(batch, index, estimate, prior[:, believed])
-        track = tracks.runs(batch, index, prior[0, believed], drivers)
-        aside, aside_index = tracks.runs_aside(batch, np.concatenate([late, live[~believed]]), flag, drivers.ids)
-        drivers.newest[batch.driver[live]] = batch.fix_time[live]  # in time order: the newest of each driver stays
+        new = batch.fix_time[index] > drivers.stored[batch.driver[index]]
+        track = tracks.runs(batch, index[new], prior[0, believed][new], drivers)
+        others = np.concatenate([late, coarse, live[~believed], index[~new]])
+        aside, aside_index = tracks.runs_aside(batch, others, flag, drivers.ids)
+        drivers.advance(batch, live, coarse)
         self._remember(batch, index)
 
         events: list[Event] = [*self._fences.advance(legs, drivers.ids)]
@@ -81,7 +85,8 @@ class Engine:
             batch.course,
             batch.accuracy / kalman.ACCURACY_PER_SIGMA,
         )
-        estimate = np.where(flag < Flag.DUPLICATE, np.stack(measured), np.nan)
+        stored = (flag != Flag.DUPLICATE) & (flag < Flag.REJECTED)
+        estimate = np.where(stored, np.stack(measured), np.nan)
         outlier, estimate[:, live] = kalman.update(
             self._drivers.filter,
             batch.driver[live],
@@ -192,13 +197,19 @@ class Engine:
         routes: Iterable[Route],
         inside: Iterable[tuple[str, str, float]],
         tails: Track,
+        newest: Iterable[tuple[str, float]] = (),
     ) -> None:
-        """Go on where a store ends: each driver's last fixes in `tails`, who is in which geofence since when."""
+        """Go on where a store ends: each driver's last fixes in `tails`, who is in which geofence since when.
+
+        `newest` tells up to which fix_time something of a driver is stored, believed or not.
+        """
         batch = tracks.batch_of(tails, self.driver_row)
         flag = np.zeros(len(batch), np.uint8)
         live = gate.in_order(batch, flag, Flag.ACCEPTED)
         self._filter(batch, live, flag)
-        self._drivers.newest[batch.driver[live]] = batch.fix_time[live]
+        self._drivers.advance(batch, live, live[:0])
+        for driver_id, fix_time in newest:
+            self._drivers.stored[self.driver_row(driver_id)] = fix_time
         self._remember(batch, live[flag[live] == Flag.ACCEPTED])
         for geofence in geofences:
             self.set_geofence(geofence)

@@ -1,32 +1,106 @@
 """Admit or refuse a fix, each refusal with its reason; put what is admitted in order."""
 
+from math import isfinite, isnan
+
 import numpy as np
 
+from geo.compiled import compiled
+from tracker import clocks
+from tracker.clocks import AHEAD, CONFIRMED, SLACK_S, STEADY
+from tracker.drivers import DriverTable
 from tracker.errors import Flag
-from tracker.records import FixBatch, Flags, Floats, Ints
+from tracker.records import FixBatch, Flags, Floats, Ints, Source
 from tracker.settings import EngineSettings
 
+NETWORK_ACCURACY_M = 100.0
+"""Accuracy assumed of a network fix that reports none."""
+_MUCH_BETTER = 2.0
 
-def admit(batch: FixBatch, newest: Floats, settings: EngineSettings) -> Flags:
+# Plain numbers for the compiled loops
+_ACCEPTED, _LATE, _DUPLICATE, _COARSE = (int(flag) for flag in (Flag.ACCEPTED, Flag.LATE, Flag.DUPLICATE, Flag.COARSE))
+_NOT_A_NUMBER, _INVALID_TIMESTAMP = int(Flag.NOT_A_NUMBER), int(Flag.INVALID_TIMESTAMP)
+_LATITUDE, _LONGITUDE = int(Flag.LATITUDE_OUT_OF_RANGE), int(Flag.LONGITUDE_OUT_OF_RANGE)
+_IN_FUTURE, _TOO_OLD, _CLOCK_WRONG = (
+    int(flag) for flag in (Flag.TIMESTAMP_IN_FUTURE, Flag.TIMESTAMP_TOO_OLD, Flag.CLOCK_WRONG)
+)
+_MOCK_LOCATION, _MOCK, _NETWORK = int(Flag.MOCK_LOCATION), int(Source.MOCK), int(Source.NETWORK)
+
+
+def admit(batch: FixBatch, drivers: DriverTable, settings: EngineSettings) -> Flags:
     """Judge each fix of the batch by itself; (n,) ACCEPTED, LATE, DUPLICATE or a refusal.
 
-    `newest` (drivers,) is the fix_time of each driver's newest believed fix. A late fix may still be a duplicate of
-    something stored; only the store can tell.
+    A late fix may still be a duplicate of something stored; only the store can tell. A driver whose clock was set right
+    is followed anew.
     """
-    ahead = batch.fix_time - batch.received_at
-    behind_newest = batch.fix_time - newest[batch.driver]
-    tests = [
-        (~(np.isfinite(batch.latitude) & np.isfinite(batch.longitude)), Flag.NOT_A_NUMBER),
-        (~np.isfinite(batch.fix_time), Flag.INVALID_TIMESTAMP),
-        (np.abs(batch.latitude) > 90.0, Flag.LATITUDE_OUT_OF_RANGE),
-        (np.abs(batch.longitude) > 180.0, Flag.LONGITUDE_OUT_OF_RANGE),
-        (ahead > settings.future_limit_s, Flag.TIMESTAMP_IN_FUTURE),
-        (-ahead > settings.age_limit_s, Flag.TIMESTAMP_TOO_OLD),
-        (behind_newest == 0.0, Flag.DUPLICATE),
-        (behind_newest < 0.0, Flag.LATE),
-    ]
-    conditions, flags = zip(*tests, strict=True)
-    return np.select(conditions, [np.uint8(flag) for flag in flags], np.uint8(Flag.ACCEPTED))
+    drivers.forget_motion(clocks.follow(batch, drivers.clock, drivers.newest, settings.future_limit_s))
+    flag = np.empty(len(batch), np.uint8)
+    _admit(
+        batch.driver,
+        batch.fix_time,
+        batch.latitude,
+        batch.longitude,
+        batch.received_at,
+        batch.source,
+        batch.sent_at,
+        drivers.newest,
+        drivers.clock,
+        (
+            float(settings.future_limit_s),
+            float(settings.age_limit_s),
+            float(settings.clock_limit_s),
+            bool(settings.refuse_mock),
+        ),
+        flag,
+    )
+    return flag
+
+
+@compiled
+def _admit(
+    driver: Ints,
+    fix_time: Floats,
+    latitude: Floats,
+    longitude: Floats,
+    received_at: Floats,
+    source: Flags,
+    sent_at: Floats,
+    newest: Floats,
+    clock: Floats,
+    limits: tuple[float, float, float, bool],
+    flag: Flags,
+) -> None:
+    future_limit_s, age_limit_s, clock_limit_s, refuse_mock = limits
+    for i in range(len(driver)):
+        d, t, now = driver[i], fix_time[i], received_at[i]
+        flag[i] = _refusal(latitude[i], longitude[i], t, now, future_limit_s, age_limit_s)
+        if flag[i] != _ACCEPTED:
+            continue
+        if clock[d, STEADY] >= CONFIRMED and clock[d, AHEAD] < -clock_limit_s and t <= sent_at[i] + SLACK_S:
+            flag[i] = _CLOCK_WRONG  # a fix after sent_at has its time from a satellite, not from this clock
+        elif refuse_mock and source[i] & _MOCK:
+            flag[i] = _MOCK_LOCATION
+        elif t == newest[d]:
+            flag[i] = _DUPLICATE
+        else:
+            flag[i] = _LATE if t < newest[d] else _ACCEPTED
+
+
+@compiled
+def _refusal(
+    latitude: float, longitude: float, fix_time: float, now: float, future_limit_s: float, age_limit_s: float
+) -> int:
+    """Why a fix cannot be what it says; ACCEPTED where it can."""
+    if not (isfinite(latitude) and isfinite(longitude)):
+        return _NOT_A_NUMBER
+    if not isfinite(fix_time):
+        return _INVALID_TIMESTAMP
+    if abs(latitude) > 90.0:
+        return _LATITUDE
+    if abs(longitude) > 180.0:
+        return _LONGITUDE
+    if fix_time - now > future_limit_s:
+        return _IN_FUTURE
+    return _TOO_OLD if now - fix_time > age_limit_s else _ACCEPTED
 
 
 def in_order(batch: FixBatch, flag: Flags, wanted: Flag) -> Ints:
@@ -40,6 +114,53 @@ def in_order(batch: FixBatch, flag: Flags, wanted: Flag) -> Ints:
     repeat[1:] = (driver[1:] == driver[:-1]) & (time[1:] == time[:-1])
     flag[index[repeat]] = Flag.DUPLICATE
     return index[~repeat]
+
+
+def set_aside_coarse(
+    batch: FixBatch, live: Ints, drivers: DriverTable, settings: EngineSettings, flag: Flags
+) -> tuple[Ints, Ints]:
+    """Split fixes `live`, by driver, then time: those to follow, and coarse ones, which become COARSE in `flag`.
+
+    A phone interleaves satellite and network fixes. One from the network, or as inaccurate as these, says nothing where
+    a much better one is only seconds old; where there is none it is all there is.
+    """
+    limits = (
+        float(settings.coarse_accuracy_m),
+        float(settings.coarse_within_s),
+        float(settings.default_accuracy_m),
+    )
+    coarse = _coarse(live, batch.driver, batch.fix_time, batch.accuracy, batch.source, limits, drivers.good, flag)
+    if not coarse:
+        return live, np.empty(0, np.int64)
+    aside = flag[live] == Flag.COARSE
+    return live[~aside], live[aside]
+
+
+@compiled
+def _coarse(
+    live: Ints,
+    driver: Ints,
+    fix_time: Floats,
+    accuracy: Floats,
+    source: Flags,
+    limits: tuple[float, float, float],
+    good: Floats,
+    flag: Flags,
+) -> int:
+    """How many are; `good` (drivers, 2) holds time and accuracy of each driver's newest fix that is not."""
+    coarse_accuracy_m, coarse_within_s, default_accuracy_m = limits
+    count = 0
+    for i in live:
+        d, t, metres = driver[i], fix_time[i], accuracy[i]
+        of_network = source[i] & _NETWORK != 0
+        if isnan(metres):
+            metres = NETWORK_ACCURACY_M if of_network else default_accuracy_m
+        if not (of_network or metres > coarse_accuracy_m):
+            good[d, 0], good[d, 1] = t, metres
+        elif abs(t - good[d, 0]) <= coarse_within_s and metres >= _MUCH_BETTER * good[d, 1]:
+            flag[i] = _COARSE
+            count += 1
+    return count
 
 
 def run_starts(driver: Ints) -> Ints:

@@ -12,6 +12,14 @@ class EngineSettings:
     """A fix_time further ahead of its receipt than this is refused."""
     age_limit_s: float = 10 * 365.25 * 86400.0
     """A fix_time older than its receipt by more than this is refused."""
+    clock_limit_s: float = 300.0
+    """A phone whose clock is behind by more than this, as `sent_at` shows, is told to set it."""
+    coarse_accuracy_m: float = 100.0
+    """A fix less accurate than this, or from the network, is set aside while a much better one is seconds old."""
+    coarse_within_s: float = 20.0
+    """So many seconds."""
+    refuse_mock: bool = False
+    """Refuse locations that an app made up; else they are kept, and flagged."""
 
     # The live filter
     default_accuracy_m: float = 5.0

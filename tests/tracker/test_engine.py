@@ -93,6 +93,18 @@ def test_the_same_outlier_again_and_again_does_not_become_true() -> None:
     assert flags == [Flag.OUTLIER] + [Flag.DUPLICATE] * 4
 
 
+def test_an_outlier_newer_than_all_that_is_believed_is_not_stored_again_after_a_restart() -> None:
+    engine = Engine(SETTINGS)
+    first = engine.ingest(batch(engine, "d", np.arange(6.0), [0, 0, 0, 0, 0, 4000.0], accuracy=5.0))
+    assert first.aside.kind.tolist() == [Flag.OUTLIER]
+    after = Engine(SETTINGS)
+    newest = [("d", float(first.aside.fix_time[-1]))]
+    after.restore(orders=[], geofences=[], routes=[], inside=[], tails=first.track, newest=newest)
+    again = after.ingest(batch(after, "d", [5.0, 6.0], [4000.0, 0.0], accuracy=5.0))
+    assert (again.aside.fix_time - T0).tolist() == [5.0]  # where the store finds that it has it
+    assert (again.track.fix_time - T0).tolist() == [4.0, 6.0]
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 2**32), st.lists(st.integers(0, 200), max_size=8))
 def test_any_batching_gives_the_same_positions_tracks_and_transitions(seed: int, cuts: list[int]) -> None:
