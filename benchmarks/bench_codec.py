@@ -9,7 +9,9 @@ from collections.abc import Callable
 import pytest
 
 from tracker.codec import Report, decode, encode, frame, iso
+from tracker.intake import Frame, Intake
 from tracker.messages import DriverLocation
+from tracker.records import FixBatch
 
 T0 = 1_760_000_000.0
 FIXES = 10
@@ -46,10 +48,27 @@ MESSAGES = {
 def test_decode(benchmark: Callable[..., Report], form: str) -> None:
     data = json.dumps(MESSAGES[form], separators=(",", ":")).encode()
     report = benchmark(decode, data, T0)
-    count = len(report.fix_time) + len(report.rejected)
+    count = len(report) + len(report.rejected)
     assert count == (1 if form == "update" else FIXES)
     benchmark.extra_info["us_per_fix"] = round(benchmark.stats.stats.min / count * 1e6, 3)
     benchmark.extra_info["bytes"] = len(data)
+
+
+def test_decode_to_columns(benchmark: Callable[..., FixBatch]) -> None:
+    """From the bytes of 1,000 messages of ten fixes to the columns of a tick."""
+    data = [json.dumps(MESSAGES["fixes"], separators=(",", ":")).encode()] * 1_000
+
+    def run() -> FixBatch:
+        intake = Intake()
+        for driver, message in enumerate(data):
+            report = decode(message, T0)
+            assert isinstance(report, Report)
+            intake.put(Frame(driver, report, T0, print))
+        return intake.take()[0]
+
+    count = len(benchmark(run))
+    assert count == FIXES * len(data)
+    benchmark.extra_info["us_per_fix"] = round(benchmark.stats.stats.min / count * 1e6, 3)
 
 
 def test_encode_a_location(benchmark: Callable[..., bytes]) -> None:

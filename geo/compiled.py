@@ -19,3 +19,11 @@ def compiled(function: F) -> F:
     zero gives inf or NaN as in numpy.
     """
     return cast(F, njit(cache=True, error_model="numpy")(function))
+
+
+def helper(function: F) -> F:
+    """Compile a function for compiled ones to call, which makes no arrays: it only reads or fills those it is given.
+
+    Counting references to those, which an option of numba's own leaves out, costs more than a short function does.
+    """
+    return cast(F, njit(cache=True, error_model="numpy", _nrt=False)(function))  # type: ignore[call-overload]

@@ -3,9 +3,13 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.postgres import Server, private_server
+
+hypothesis.settings.register_profile("tracker", deadline=None)  # a test's first example may compile a kernel
+hypothesis.settings.load_profile("tracker")
 
 
 @pytest.fixture(scope="session")

@@ -79,7 +79,7 @@ class LineStandIn:
         if driver_id == "BROKEN":
             raise RuntimeError("the line is broken")
         if report.seq is not None:
-            reply(LocationAck(seq=report.seq, accepted=len(report.latitude), duplicates=0, rejected=report.rejected))
+            reply(LocationAck(seq=report.seq, accepted=len(report), duplicates=0, rejected=report.rejected))
 
     def when_room(self, callback: Callable[[], None]) -> None:
         self.waiting.append(callback)
@@ -104,7 +104,7 @@ class EngineStandIn:
 
     def latest(self, driver_ids: Any = None) -> list[Latest]:
         ids = self.at if driver_ids is None else [d for d in driver_ids if d in self.at]
-        return [Latest(d, 0.0, self.at[d], 0.0, 0.0, 0.0, 5.0) for d in ids]
+        return [Latest(d, 0.0, self.at[d], 0.0, 0.0, 0.0, 5.0, False) for d in ids]
 
     def visible(self, order_id: str) -> bool:
         return order_id in self.seen_by_customers

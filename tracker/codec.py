@@ -10,8 +10,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from tracker.errors import REFUSALS, Flag, InvalidInput, InvalidMessage, MalformedJSON, MessageTooLarge, UnknownType
+from tracker.literals import INTEGER, MILLISECONDS_FROM
 from tracker.messages import (
     AnyClientMessage,
     ClientMessage,
@@ -25,45 +27,30 @@ from tracker.messages import (
     Timestamp,
 )
 from tracker.records import Source
-
-MAX_FIXES = 10_000
-"""A batch holds no more fixes than this."""
+from tracker.scan import BY_PROVIDER, MAX_FIXES, Rows, scan
 
 _TYPES = {member.__struct_config__.tag for member in AnyClientMessage.__args__}
 _COLUMNS = Columns.__struct_fields__
 _EITHER = "location_batch: give either fixes or columns."
 _UNEQUAL = "location_batch: all columns must have the same length."
-_MILLISECONDS_FROM = 1e11
-"""A larger timestamp is in milliseconds: as seconds it would lie beyond the year 5000."""
-_INTEGER = 1.5 * 2.0**52
-"""A float this large has no fraction: adding and subtracting it rounds to an integer, faster than round() does."""
-
-_BY_PROVIDER = {
-    Source.GPS: ("gps", "gnss"),
-    Source.NETWORK: ("network", "nlp", "cell", "wifi"),
-    Source.FUSED: ("fused", "flp"),
-}
-_PROVIDERS = {name: source for source, names in _BY_PROVIDER.items() for name in names}
+_PROVIDERS = {name: source for source, names in BY_PROVIDER.items() for name in names}
 
 _decode = msgspec.json.Decoder(AnyClientMessage).decode
 _encode = msgspec.json.Encoder().encode
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Report:
-    """Fixes of one driver as one message brought them: lists of one length, NaN where not known."""
+    """Fixes of one driver as one message brought them."""
 
     seq: int | None  # None: nobody waits for an ack
-    fix_time: list[float]
-    latitude: list[float]
-    longitude: list[float]
-    speed: list[float]
-    course: list[float]
-    accuracy: list[float]
-    source: list[int] | None = None  # of Source; None: not known of any
+    fixes: Rows  # (n, 7) in the columns of `tracker.scan`
     sent_at: float = math.nan
     index: list[int] | None = None  # place of each fix in the message; None: 0 to n - 1
     rejected: list[Rejected] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.fixes)
 
 
 def decode(data: bytes, received_at: float) -> Report | ClientMessage:
@@ -72,6 +59,9 @@ def decode(data: bytes, received_at: float) -> Report | ClientMessage:
     A fix that cannot be read is in `rejected` and harms no other. Raises InvalidMessage and its children, with
     `ref` where the message has a `seq`.
     """
+    seq, sent_at, fixes = scan(data, received_at)
+    if len(fixes):
+        return Report(seq if seq >= 0 else None, fixes, sent_at)
     try:
         message: AnyClientMessage = _decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -155,7 +145,7 @@ def _report_of_batch(batch: LocationBatch, received_at: float) -> Report:
 
 
 def _report_of_fixes(seq: int | None, fixes: Sequence[Fix | LocationUpdate], received_at: float) -> Report:
-    return Report(
+    return _report(
         seq,
         _times([fix.timestamp for fix in fixes], received_at),
         [fix.latitude for fix in fixes],
@@ -175,7 +165,7 @@ def _report_of_columns(seq: int | None, columns: Columns, received_at: float) ->
         if column is not None and len(column) != n:
             raise InvalidMessage(_UNEQUAL, field="columns")
     absent = [None] * n
-    return Report(
+    return _report(
         seq,
         _times(columns.timestamp or absent, received_at),
         columns.latitude,
@@ -187,6 +177,10 @@ def _report_of_columns(seq: int | None, columns: Columns, received_at: float) ->
     )
 
 
+def _report(seq: int | None, *columns: list[float]) -> Report:
+    return Report(seq, np.array(columns, np.float64).T)
+
+
 def _check_size(fixes: Sequence[Any]) -> None:
     if len(fixes) > MAX_FIXES:
         raise MessageTooLarge(f"A location_batch holds at most {MAX_FIXES} fixes; send smaller batches.")
@@ -196,10 +190,10 @@ def _times(stamps: Sequence[Any], received_at: float) -> list[float]:
     try:
         if stamps and type(stamps[0]) is float:
             return [
-                ((stamp if stamp > _MILLISECONDS_FROM else stamp * 1000.0) + _INTEGER - _INTEGER) / 1000.0
+                ((stamp if stamp > MILLISECONDS_FROM else stamp * 1000.0) + INTEGER - INTEGER) / 1000.0
                 for stamp in stamps
             ]
-        return [(stamp.timestamp() * 1000.0 + _INTEGER - _INTEGER) / 1000.0 for stamp in stamps]
+        return [(stamp.timestamp() * 1000.0 + INTEGER - INTEGER) / 1000.0 for stamp in stamps]
     except (AttributeError, TypeError):  # a mixture of texts, numbers and nothing
         return [_time(stamp, received_at) for stamp in stamps]
 
@@ -211,15 +205,14 @@ def _time(stamp: Timestamp, received_at: float) -> float:
 
 
 def _seconds(number: float) -> float:
-    milliseconds = number if number > _MILLISECONDS_FROM else number * 1000.0
-    return (milliseconds + _INTEGER - _INTEGER) / 1000.0
+    milliseconds = number if number > MILLISECONDS_FROM else number * 1000.0
+    return (milliseconds + INTEGER - INTEGER) / 1000.0
 
 
-def _sources(providers: Sequence[str | None], mocks: Sequence[bool | None]) -> list[int] | None:
-    """Source of each fix; None where no fix says any."""
+def _sources(providers: Sequence[str | None], mocks: Sequence[bool | None]) -> list[float]:
     if not (any(providers) or any(mocks)):
-        return None
-    return [int(source_of(provider, mock)) for provider, mock in zip(providers, mocks, strict=True)]
+        return [0.0] * len(providers)
+    return [float(source_of(provider, mock)) for provider, mock in zip(providers, mocks, strict=True)]
 
 
 def source_of(provider: str | None, mock: bool | None) -> Source:
@@ -230,7 +223,7 @@ def source_of(provider: str | None, mock: bool | None) -> Source:
 
 def provider_of(source: int) -> str | None:
     """The provider of a Source, in one word."""
-    return next((names[0] for member, names in _BY_PROVIDER.items() if member & source), None)
+    return next((names[0] for member, names in BY_PROVIDER.items() if member & source), None)
 
 
 def _known(values: Sequence[float | None]) -> list[float]:

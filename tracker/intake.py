@@ -3,7 +3,6 @@
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import chain
 
 import numpy as np
 from msgspec import UNSET
@@ -11,7 +10,7 @@ from msgspec import UNSET
 from tracker.codec import Report
 from tracker.errors import ASIDE, REFUSALS, Flag
 from tracker.messages import Error, LocationAck, Rejected
-from tracker.records import FixBatch, Flags, Floats
+from tracker.records import FixBatch, Flags
 
 SLICE = 100
 """So many fixes of one driver go into a tick."""
@@ -46,13 +45,13 @@ class Frame:
                 place = first + i if self.report.index is None else self.report.index[first + i]
                 reason = Flag(int(flag[i]))
                 self.rejected.append(Rejected(place, reason.code, REFUSALS[reason]))
-        if self.settled == len(self.report.fix_time):
+        if self.settled == len(self.report):
             self.acknowledge()
 
     def acknowledge(self) -> None:
         """Send the reply that accounts for every index."""
         report = self.report
-        accepted = len(report.fix_time) - self.duplicates - len(self.rejected)
+        accepted = len(report) - self.duplicates - len(self.rejected)
         rejected = sorted(report.rejected + self.rejected, key=lambda r: r.index)
         self.reply(
             LocationAck(
@@ -89,42 +88,30 @@ class Intake:
 
     def put(self, frame: Frame) -> None:
         """Add a frame; one without a usable fix is answered at once."""
-        if not frame.report.fix_time:
+        if not len(frame.report):
             frame.acknowledge()
             return
         self._frames.append(frame)
-        self.fixes += len(frame.report.fix_time)
+        self.fixes += len(frame.report)
 
     def take(self) -> tuple[FixBatch, list[Part]]:
         """The next tick's fixes."""
         parts = self._take_parts()
-        reports = [(part.frame.report, part.first, part.first + part.count) for part in parts]
-
-        def column(name: str) -> Floats:
-            pieces = (getattr(report, name)[first:end] for report, first, end in reports)
-            return np.fromiter(chain.from_iterable(pieces), np.float64)
-
+        reports = [part.frame.report for part in parts]
         count = [part.count for part in parts]
-        driver = np.repeat(np.array([part.frame.driver for part in parts], np.int64), count)
-        received_at = np.repeat(np.array([part.frame.received_at for part in parts], np.float64), count)
-        sent_at = np.repeat(np.array([report.sent_at for report, _, _ in reports], np.float64), count)
-        source = np.zeros(len(driver), np.uint8)
-        for part in parts:
-            if part.frame.report.source is not None:
-                source[part.start : part.start + part.count] = part.frame.report.source[
-                    part.first : part.first + part.count
-                ]
+        fixes = np.concatenate([part.frame.report.fixes[part.first : part.first + part.count] for part in parts])
+        fix_time, latitude, longitude, speed, course, accuracy, source = np.ascontiguousarray(fixes.T)
         batch = FixBatch(
-            driver=driver,
-            fix_time=column("fix_time"),
-            latitude=column("latitude"),
-            longitude=column("longitude"),
-            speed=column("speed"),
-            course=column("course"),
-            accuracy=column("accuracy"),
-            received_at=received_at,
-            source=source,
-            sent_at=sent_at,
+            driver=np.repeat(np.array([part.frame.driver for part in parts], np.int64), count),
+            fix_time=fix_time,
+            latitude=latitude,
+            longitude=longitude,
+            speed=speed,
+            course=course,
+            accuracy=accuracy,
+            received_at=np.repeat(np.array([part.frame.received_at for part in parts], np.float64), count),
+            source=source.astype(np.uint8),
+            sent_at=np.repeat(np.array([report.sent_at for report in reports], np.float64), count),
         )
         return batch, parts
 
@@ -135,7 +122,7 @@ class Intake:
         total = 0
         while self._frames and total < TICK_FIXES:
             frame = self._frames.popleft()
-            waiting = len(frame.report.fix_time) - frame.taken
+            waiting = len(frame.report) - frame.taken
             count = min(waiting, SLICE - used[frame.driver])
             if count:
                 parts.append(Part(frame, frame.taken, count, total))

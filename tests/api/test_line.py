@@ -1,5 +1,6 @@
 import asyncio
 
+import numpy as np
 import pytest
 
 from tests.fixes import LATITUDE, LONGITUDE, T0
@@ -17,18 +18,8 @@ async def here(sqlite_url: str):
 
 
 def report(*t: float, seq: int = 1, latitude: float = LATITUDE) -> Report:
-    n = len(t)
-    return Report(
-        seq=seq,
-        fix_time=[T0 + x for x in t],
-        latitude=[latitude] * n,
-        longitude=[LONGITUDE] * n,
-        speed=[0.0] * n,
-        course=[float("nan")] * n,
-        accuracy=[5.0] * n,
-        index=None,
-        rejected=[],
-    )
+    fixes = [(T0 + x, latitude, LONGITUDE, 0.0, np.nan, 5.0, 0.0) for x in t]
+    return Report(seq, np.array(fixes).reshape(-1, 7))
 
 
 async def put(here: Site, driver_id: str, *reports: Report) -> list[LocationAck | Error]:

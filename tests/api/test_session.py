@@ -7,6 +7,7 @@ from websockets.asyncio.client import connect
 
 from tests.sockets import an_order, location, serving, token, until
 from tracker.errors import Conflict
+from tracker.scan import LATITUDE
 
 
 async def test_the_first_message_says_connected():
@@ -31,7 +32,7 @@ async def test_a_driver_reports_for_himself_and_hears_when_it_is_durable():
         driver_id, report, received_at = server.line.reports[0]
     assert (ack["type"], ack["seq"], ack["accepted"]) == ("location.ack", 17, 1)
     assert [(r["index"], r["code"]) for r in ack["rejected"]] == [(1, "missing_field")]
-    assert (driver_id, report.latitude) == ("D7", [25.0])
+    assert (driver_id, report.fixes[:, LATITUDE].tolist()) == ("D7", [25.0])
     assert before <= received_at <= time.time()
 
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+from typing import NamedTuple
 
 import msgspec
 import pytest
@@ -39,10 +40,31 @@ def wire(message) -> bytes:
     return json.dumps(message).encode()
 
 
-def report(message) -> Report:
+class Told(NamedTuple):
+    """A report as plain values."""
+
+    seq: int | None
+    fix_time: list[float]
+    latitude: list[float]
+    longitude: list[float]
+    speed: list[float]
+    course: list[float]
+    accuracy: list[float]
+    source: list[float]
+    sent_at: float
+    index: list[int] | None
+    rejected: list[Rejected]
+
+
+def told(report: Report) -> Told:
+    assert report.fixes.shape == (len(report), 7)
+    return Told(report.seq, *report.fixes.T.tolist(), report.sent_at, report.index, report.rejected)
+
+
+def report(message) -> Told:
     decoded = decode(message if isinstance(message, bytes) else wire(message), NOW)
     assert isinstance(decoded, Report)
-    return decoded
+    return told(decoded)
 
 
 def batch(*fixes, seq=17) -> dict:
@@ -69,7 +91,7 @@ def refusal(message, kind: type[InvalidMessage] = InvalidMessage) -> InvalidMess
 
 def test_an_update_is_a_report_of_one_fix():
     got = report({"type": "location_update"} | FIX)
-    assert got == Report(None, [1737369000.0], [25.0330], [121.5654], [8.3], [45.0], [10.0])
+    assert got[:8] == (None, [1737369000.0], [25.0330], [121.5654], [8.3], [45.0], [10.0], [0.0])
 
 
 def test_an_update_may_ask_for_an_ack():
@@ -80,7 +102,7 @@ def test_fixes_and_columns_say_the_same():
     fixes = [FIX | {"latitude": 25.0 + i, "timestamp": f"2025-01-20T10:30:0{i}.5Z"} for i in range(3)]
     lists = {name: [fix[name] for fix in fixes] for name in FIX}
     by_fixes, by_columns = report(batch(*fixes, seq=18)), report(columns(**lists))
-    assert by_fixes == by_columns
+    assert by_fixes[:8] == by_columns[:8]
     assert by_fixes.fix_time == [1737369000.5, 1737369001.5, 1737369002.5]
 
 
@@ -141,7 +163,8 @@ def test_every_millisecond_survives_the_wire_in_each_form(ms):
 
 
 def test_an_empty_batch_is_a_report_of_nothing():
-    assert report(batch()) == report(columns(17, latitude=[], longitude=[])) == Report(17, [], [], [], [], [], [])
+    nothing = (17, [], [], [], [], [], [], [])
+    assert report(batch())[:8] == report(columns(17, latitude=[], longitude=[]))[:8] == nothing
 
 
 def test_other_messages_come_typed():
@@ -352,9 +375,8 @@ def test_any_value_in_any_field_is_used_or_refused(kind, fields):
         encode(Error(code=error.code, message=error.message, ref=error.ref))
     else:
         if isinstance(decoded, Report):
-            lengths = {len(getattr(decoded, name)) for name in ("fix_time", "latitude", "longitude", "speed", "course")}
-            assert len(lengths) == 1
-            assert all(map(math.isfinite, decoded.latitude + decoded.longitude + decoded.fix_time))
+            got = told(decoded)
+            assert all(map(math.isfinite, got.latitude + got.longitude + got.fix_time))
 
 
 @given(st.binary(max_size=200))
@@ -373,7 +395,8 @@ def test_a_message_cut_or_garbled_anywhere_is_used_or_refused(data):
     except InvalidMessage:
         return
     if isinstance(decoded, Report):
-        assert all(map(math.isfinite, decoded.latitude + decoded.longitude + decoded.fix_time))
+        got = told(decoded)
+        assert all(map(math.isfinite, got.latitude + got.longitude + got.fix_time))
 
 
 # Out
@@ -461,7 +484,7 @@ def test_where_fixes_come_from_is_read_on_both_ways(strange) -> None:
     by_column = report({"type": "location_batch", "seq": 1, "columns": columns} | strange)
     assert by_column.source == by_fix.source
     assert report({"type": "location_update", **fixes[1]} | strange).source == [Source.GPS | Source.MOCK]
-    assert report(batch(FIX) | strange).source is None
+    assert report(batch(FIX) | strange).source == [0]
 
 
 def test_a_provider_or_clock_nobody_can_read_harms_nothing() -> None:

@@ -6,21 +6,12 @@ from tracker.codec import Report, encode
 from tracker.errors import Flag
 from tracker.intake import SLICE, Frame, Intake
 from tracker.messages import LocationAck, Rejected
+from tracker.scan import SOURCE
 
 
 def frame(driver: int, times: list[float], replies: list[LocationAck], *, seq: int = 1, **changes) -> Frame:
-    n = len(times)
-    report = Report(
-        seq=seq,
-        fix_time=times,
-        latitude=[25.0] * n,
-        longitude=[121.5] * n,
-        speed=[1.0] * n,
-        course=[2.0] * n,
-        accuracy=[3.0] * n,
-        index=changes.get("index"),
-        rejected=changes.get("rejected", []),
-    )
+    fixes = np.array([[t, 25.0, 121.5, 1.0, 2.0, 3.0, 0.0] for t in times]).reshape(-1, 7)
+    report = Report(seq, fixes, index=changes.get("index"), rejected=changes.get("rejected", []))
     return Frame(driver, report, 99.0, replies.append)
 
 
@@ -90,7 +81,7 @@ def test_slices_keep_each_drivers_order_and_lose_nothing(frames: list[tuple[int,
 def test_what_a_message_says_of_its_fixes_and_itself_goes_along() -> None:
     intake = Intake()
     known = frame(0, [1.0, 2.0, 3.0], [])
-    known.report.source, known.report.sent_at = [1, 2, 8], 98.5
+    known.report.fixes[:, SOURCE], known.report.sent_at = [1, 2, 8], 98.5
     intake.put(frame(1, [1.0], []))
     intake.put(known)
     batch, _ = intake.take()
