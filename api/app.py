@@ -167,6 +167,7 @@ async def _flush_forever(services: Services) -> None:
     interval = services.config.flush_interval_ms / 1000
     while True:
         await asyncio.sleep(interval)
+        services.line.time_passes()
         services.line.publish_locations()
         for _ in services.hub.flush_slices():
             await asyncio.sleep(0)

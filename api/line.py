@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
@@ -85,16 +85,25 @@ class Line:
         else:
             self._idle.set()
 
+    def time_passes(self) -> None:
+        """Have the engine see what time it is; what comes of it is stored and told as always."""
+        events = self._services.engine.tick(self._services.clock())
+        if events:
+            self._store(Commit(events=events, messages=self._messages_of(events)))
+
     def _commit_of(self, updates: Updates) -> Commit:
         return Commit(
             track=updates.track,
             aside=updates.aside,
             events=updates.events,
             save=updates.orders,
-            messages=[message for event in updates.events for message in self._messages_of(event)],
+            messages=self._messages_of(updates.events),
         )
 
-    def _messages_of(self, event: Event) -> list[Message]:
+    def _messages_of(self, events: Sequence[Event]) -> list[Message]:
+        return [message for event in events for message in self._messages_of_one(event)]
+
+    def _messages_of_one(self, event: Event) -> list[Message]:
         if isinstance(event, Transition):
             return transition_messages(event)
         assert isinstance(event, Delivery)

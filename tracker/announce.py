@@ -1,26 +1,29 @@
 """From what happened to the reliable messages that say so: who hears of it, and in which words."""
 
+from msgspec import UNSET, UnsetType
+
 from tracker.channels import order_topics
 from tracker.codec import encode, iso
 from tracker.messages import DeliveryUpdate, GeofenceEvent, OrderCreated, OrderUpdated, RouteUpdated, ServerMessage
 from tracker.records import Delivery, Message, Order, Priority, Route, Transition, event_id
-from tracker.texts import DELIVERY, Language
+from tracker.texts import DELIVERY, ETA_WITHDRAWN, Language
 
 _URGENT: dict[str, Priority] = {"driver_arrived": "critical", "approaching": "high", "failed": "high"}
 
 
 def delivery_messages(event: Delivery, order: Order, language: Language) -> list[Message]:
     """`delivery.update` to everyone the order concerns; one found late goes to the office and the driver only."""
+    withdrawn = event.kind == "eta_changed" and event.eta is None
     message = DeliveryUpdate(
         status=event.kind,
-        message=DELIVERY[language][event.kind],
+        message=ETA_WITHDRAWN[language] if withdrawn else DELIVERY[language][event.kind],
         order_id=event.order_id,
         driver_id=event.driver_id,
         timestamp=iso(event.detected_at),
         occurred_at=iso(event.occurred_at),
-        eta=_iso(event.eta),
-        eta_low=_iso(event.eta_low),
-        eta_high=_iso(event.eta_high),
+        eta=_expected(event.eta, withdrawn),
+        eta_low=_expected(event.eta_low, withdrawn),
+        eta_high=_expected(event.eta_high, withdrawn),
         confidence=event.confidence,
         late=event.late,
     )
@@ -63,5 +66,6 @@ def _messages(
     ]
 
 
-def _iso(t: float | None) -> str | None:
-    return None if t is None else iso(t)
+def _expected(t: float | None, withdrawn: bool) -> str | UnsetType | None:
+    """A predicted time; null where it is withdrawn, and nothing where the message is not about it."""
+    return iso(t) if t is not None else None if withdrawn else UNSET

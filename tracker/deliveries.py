@@ -1,7 +1,8 @@
 """Where a driver is against where he is expected: approaching, arrived, departed, each once and with its evidence.
 
 Entering a destination is not yet an arrival: a driver arrives who is slow inside it, or stays. One who drives through
-only passes. A status found far behind the driver's newest fix is history by then: recorded as late, not announced.
+only passes. Approaching by distance is found here, by predicted time in tracker/eta.py. A status found far behind the
+driver's newest fix is history by then: recorded as late, not announced.
 """
 
 from dataclasses import dataclass, field
@@ -83,17 +84,12 @@ def _visits(table: OrderTable, legs: Legs) -> _Visits:
     return _Visits(leg, slot, distance, crossed_in, crossed_out)
 
 
-def _is_close(table: OrderTable, v: _Visits, t1: Floats, settings: EngineSettings) -> Bools:
-    soon = table.eta[v.slot] - t1 <= settings.approaching_s
-    return np.asarray(soon | (v.distance <= settings.approaching_m))
-
-
 def _of_note(table: OrderTable, v: _Visits, t1: Floats, settings: EngineSettings) -> Bools:
     """Which of them can move a delivery on; all others cost no Python."""
     stage = table.stage[v.slot]
     inside = (v.distance <= 0.0) | np.isfinite(v.crossed_in)
     gone = v.distance > settings.departed_margin_m
-    approaching = (stage < Stage.APPROACHING) & _is_close(table, v, t1, settings)
+    approaching = (stage < Stage.APPROACHING) & (v.distance <= settings.approaching_m)
     arriving = (stage < Stage.ARRIVED) & (inside | np.isfinite(table.entered_at[v.slot]))
     departing = (stage == Stage.ARRIVED) & gone
     return np.asarray(approaching | arriving | departing)
@@ -112,7 +108,7 @@ def _advance_order(
     t1, sigma, newest = legs.t1[v.leg], legs.sigma1[v.leg], legs.newest[v.leg]
     driver = int(table.driver[slot])
     recorder = _Recorder(table, slot, drivers.ids[driver], settings, found)
-    close = np.flatnonzero(_is_close(table, v, t1, settings) & (t1 >= table.next_since[slot]))
+    close = np.flatnonzero((v.distance <= settings.approaching_m) & (t1 >= table.next_since[slot]))
     if table.stage[slot] < Stage.APPROACHING and table.is_next[slot] and len(close):
         i = int(close[0])
         recorder.record("approaching", t1[i], t1[i], newest[i], 1.0, {"distance": _round(v.distance[i])})

@@ -45,12 +45,6 @@ class DriverTable:
         """The newest believed fix as measured: latitude, longitude, speed, course, accuracy."""
         self.source = np.zeros(_FIRST_CAPACITY, np.uint8)
         """Its Source."""
-        self.eta_asked: set[int] = set()
-        """Drivers whose arrivals are to be predicted again at once."""
-        self.since = np.zeros((2, _FIRST_CAPACITY))
-        """Seconds and metres since the last prediction."""
-        self.pace = np.full(_FIRST_CAPACITY, np.nan)
-        """Learned speed while moving, m/s."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -94,8 +88,6 @@ class DriverTable:
         self.good = np.concatenate([self.good, np.full((extra, 2), -np.inf)])
         self.measured = np.concatenate([self.measured, np.full((extra, 5), np.nan)])
         self.source = np.concatenate([self.source, np.zeros(extra, np.uint8)])
-        self.since = np.concatenate([self.since, np.zeros((2, extra))], axis=1)
-        self.pace = np.concatenate([self.pace, np.full(extra, np.nan)])
 
     def latest(self, rows: Iterable[int] | Ints) -> list[Latest]:
         """Where these drivers are; those never seen are left out."""

@@ -9,6 +9,7 @@ from tracker import deliveries, gate, tracks
 from tracker.drivers import DriverTable, Latest
 from tracker.errors import Flag
 from tracker.eta import Predictions
+from tracker.eta_model import EtaModel
 from tracker.orders import OrderTable, Stage
 from tracker.records import Event, FixBatch, Flags, Floats, Geofence, Ints, Order, Route, Track, Updates
 from tracker.settings import EngineSettings
@@ -56,9 +57,9 @@ class Engine:
 
         events: list[Event] = [*self._fences.advance(legs, drivers.ids)]
         found = deliveries.Found()
-        for part, due in self._predictions.parts(legs):
-            deliveries.advance(self._orders, legs.take(part), estimate[2, index[part]], drivers, self._settings, found)
-            found.events += self._predictions.advance(legs.take(part), np.searchsorted(part, due))
+        chains = self._predictions.before(legs)
+        deliveries.advance(self._orders, legs, estimate[2, index], drivers, self._settings, found)
+        self._predictions.advance(legs, batch.received_at[index] - legs.t1, chains, found)
         events += found.events
         events.sort(key=lambda event: event.occurred_at)
         latitude, longitude, speed, course, sigma = estimate
@@ -117,13 +118,20 @@ class Engine:
     def set_order(self, order: Order) -> None:
         """Add or replace an order; one that has ended is forgotten. Raises InvalidInput."""
         row = None if order.driver_id is None else self.driver_row(order.driver_id)
+        former = self._driver_of(order.order_id)
         self._orders.put(order, row)
-        if row is not None:
-            self._drivers.eta_asked.add(row)
+        self._predictions.set_order(order, former)
 
     def remove_order(self, order_id: str) -> None:
         """Forget an order."""
+        former = self._driver_of(order_id)
         self._orders.remove(order_id)
+        if former is not None:
+            self._predictions.ask(former)
+
+    def _driver_of(self, order_id: str) -> int | None:
+        slot = self._orders.slot(order_id)
+        return None if slot is None else int(self._orders.driver[slot])
 
     def set_route(self, route: Route) -> None:
         """Add or replace a route; a driver follows the one set last."""
@@ -131,7 +139,7 @@ class Engine:
         self._routes[route.route_id] = route
         row = self.driver_row(route.driver_id)
         self._orders.put_route(route, row)
-        self._predictions.set_path(row, route)
+        self._predictions.set_route(row, route)
 
     def remove_route(self, route_id: str) -> None:
         """Forget a route."""
@@ -139,7 +147,7 @@ class Engine:
         if route is not None:
             row = self.driver_row(route.driver_id)
             self._orders.put_route(None, row)
-            self._predictions.set_path(row, None)
+            self._predictions.set_route(row, None)
 
     def set_geofence(self, geofence: Geofence) -> None:
         """Add or replace a geofence. Raises InvalidInput."""
@@ -171,6 +179,19 @@ class Engine:
         """A driver's orders under way, next first."""
         row = self._drivers.find(driver_id)
         return [] if row is None else self._orders.of_driver(row)
+
+    def tick(self, now: float) -> list[Event]:
+        """What the mere passing of time brings about: the ETA of silent drivers is withdrawn."""
+        return [*self._predictions.withdraw(now)]
+
+    def use_model(self, model: EtaModel) -> None:
+        """Predict arrivals by this model from now on."""
+        self._predictions.use(model)
+
+    @property
+    def eta_model(self) -> EtaModel:
+        """The model that arrivals are predicted by."""
+        return self._predictions.model
 
     def visible(self, order_id: str) -> bool:
         """Whether the order's customer may see its driver now: it is next, or near, and not yet over."""

@@ -1,20 +1,30 @@
-"""When a driver reaches each of his stops: along his route, through the stops before, and worth announcing or not."""
+"""When drivers reach their stops: predicted on the way, announced when it matters, withdrawn when they fall silent."""
 
+from dataclasses import dataclass
+
+import msgspec
 import numpy as np
 
-from geo import eta
-from geo.earth import distance
-from geo.routes import Path
+from tracker.chain import CHANGED, CLOSE, SOON, Drives, Pace, Rules, Stops, predict
+from tracker.deliveries import Found
 from tracker.drivers import DriverTable
+from tracker.eta_model import EtaModel, cold_model, place_of
 from tracker.gate import run_starts
 from tracker.orders import OrderTable, Stage
-from tracker.records import Delivery, Floats, Ints, Legs, Route, event_id
+from tracker.paths import PathTable
+from tracker.records import Delivery, DeliveryStatus, Floats, Ints, Legs, Order, Route, event_id
 from tracker.settings import EngineSettings
 
-OFF_ROUTE_M = 300.0
-"""Further than this from the planned path, the straight line says more than the path."""
-STEP_BACK_M = 50.0
-"""How far a driver's progress along the path may seem to go back."""
+_MILESTONES = {"approaching": "approached_at", "driver_arrived": "arrived_at", "departed": "departed_at"}
+
+
+@dataclass(frozen=True, slots=True)
+class Chains:
+    """The stops of drivers in turn, as they are before a batch: the i-th has `slot[chain[i] : chain[i + 1]]`."""
+
+    start: Ints  # where each driver's legs begin
+    chain: Ints
+    slot: Ints
 
 
 class Predictions:
@@ -24,121 +34,218 @@ class Predictions:
         self._drivers = drivers
         self._orders = orders
         self._settings = settings
-        self._paths: dict[int, Path] = {}
-        self._along: dict[int, float] = {}
+        self._rules = Rules(
+            settings.eta_interval_s,
+            settings.eta_change_s,
+            settings.eta_change_share,
+            settings.eta_announce_every_s,
+            settings.approaching_s,
+            0.0,
+        )
+        self._paths = PathTable()
+        self._pace = Pace(np.empty(0, np.bool_), np.empty(0), np.empty((2, 0)))
+        self._columns = dict.fromkeys(
+            ("service_s", "along", "metres", "through", *_MILESTONES.values(), "announced_at"), np.empty(0)
+        )
+        self._now = -np.inf
+        self.use(cold_model(settings))
 
-    def set_path(self, driver: int, route: Route | None) -> None:
+    # What is expected
+
+    def use(self, model: EtaModel) -> None:
+        """Predict by this model from the next prediction on."""
+        self.model = model
+        self._rules = self._rules._replace(pace_trust=model.pace_trust)
+        self._paths.forget_times()
+        for order in self._orders.by_id.values():
+            self._set_service(order)
+
+    def set_order(self, order: Order, former: int | None) -> None:
+        """An order is new, or other than it was; `former` is the driver who had it before."""
+        slot = self._orders.slot(order.order_id)
+        if former is not None and (slot is None or self._orders.driver[slot] != former):
+            self.ask(former)
+        if slot is None:
+            return
+        self._fit()
+        columns = self._columns
+        for name in _MILESTONES.values():
+            stage_at = getattr(order, "approaching_at" if name == "approached_at" else name)
+            columns[name][slot] = np.inf if stage_at is None else stage_at
+        columns["announced_at"][slot] = -np.inf
+        self._set_service(order)
+        self.ask(int(self._orders.driver[slot]))
+
+    def set_route(self, driver: int, route: Route | None) -> None:
         """Reckon along this route's path from now on."""
-        self._along.pop(driver, None)
-        self._paths.pop(driver, None)
-        self._drivers.eta_asked.add(driver)
-        if route is not None and route.path:
-            longitude, latitude = np.asarray(route.path, float).T[:2]
-            self._paths[driver] = Path.of(latitude, longitude)
+        self._fit()
+        self._paths.put(driver, route)
+        self.ask(driver)
 
-    def parts(self, legs: Legs) -> list[tuple[Ints, Ints]]:
-        """Split legs where a prediction is due, so that any batching predicts from the same fixes.
+    def ask(self, driver: int) -> None:
+        """A driver's stops are others now: predict them at once from where he is, and tell with his next fix."""
+        self._fit()
+        chains = self._chains(np.zeros(1, np.int64), np.array([driver]))
+        ahead = chains.slot[self._orders.stage[chains.slot] < Stage.DEPARTED]
+        places = self._orders.latitude[ahead], self._orders.longitude[ahead]
+        self._columns["along"][ahead] = self._paths.place(driver, *places)
+        here = self._drivers.filter.array[[driver], :3].T  # time, latitude, longitude
+        if here[0, 0] >= self._now - self._settings.silent_after_s:  # NaN before his first fix
+            along, live = np.array([self._paths.reached(driver)]), np.ones(1, np.bool_)
+            drives = Drives(np.array([driver]), here[0], here[0], here[1], here[2], np.zeros(1), along, live)
+            self._predict(drives, chains, quiet=True)
+        self._pace.asked[driver] = True
 
-        Returns (legs, those of them that are due) in turn, as indices; a due leg is its driver's last of the part.
+    def _set_service(self, order: Order) -> None:
+        slot = self._orders.slot(order.order_id)
+        if slot is not None and order.driver_id is not None:
+            place = place_of(self._orders.latitude[slot], self._orders.longitude[slot])
+            self._columns["service_s"][slot] = self.model.service.expected(order.driver_id, place)
+
+    def _fit(self) -> None:
+        """Have room for every driver and every order."""
+        drivers = len(self._drivers.newest)
+        self._paths.fit(drivers)
+        more = drivers - len(self._pace.asked)
+        if more > 0:
+            asked, ratio, since = self._pace
+            self._pace = Pace(
+                np.append(asked, np.zeros(more, np.bool_)),
+                np.append(ratio, np.ones(more)),
+                np.concatenate([since, np.zeros((2, more))], axis=1),
+            )
+        for name, column in self._columns.items():
+            more = len(self._orders.driver) - len(column)
+            if more > 0:
+                self._columns[name] = np.append(column, np.full(more, np.nan))
+
+    # What happens
+
+    def before(self, legs: Legs) -> Chains:
+        """The stops of these drivers, to be kept until deliveries have moved on."""
+        starts = run_starts(legs.driver)
+        return self._chains(starts, legs.driver[starts])
+
+    def _chains(self, starts: Ints, drivers: Ints) -> Chains:
+        orders = self._orders
+        which, slot = orders.pairs(drivers)
+        slot = slot[np.lexsort((orders.turn[slot], which))]
+        return Chains(starts, np.searchsorted(which, np.arange(len(drivers) + 1)), slot)
+
+    def advance(self, legs: Legs, lag: Floats, chains: Chains, found: Found) -> None:
+        """Predict where it is due, given what deliveries have `found` of these legs; add the news to it.
+
+        `lag` (k,) is how long after it was measured each leg's end came in: what comes too late is no news.
         """
-        asked, self._drivers.eta_asked = self._drivers.eta_asked, set()
-        interval = self._settings.eta_interval_s
-        due = (legs.t1 // interval != legs.t0 // interval) | (legs.t0 == legs.t1)
-        starts = run_starts(legs.driver)
-        due[starts] |= np.isin(legs.driver[starts], list(asked))
-        self._drivers.eta_asked |= asked.difference(legs.driver[starts].tolist())
-        before = np.cumsum(due) - due
-        turn = before - np.repeat(before[starts], np.diff(starts, append=len(due)))
-        return [
-            (part, part[due[part]]) for part in (np.flatnonzero(turn == i) for i in range(turn.max(initial=-1) + 1))
-        ]
+        self._fit()
+        self._drivers_moved_on(found)
+        live = lag <= self._settings.silent_after_s
+        along = self._paths.follow(legs)
+        drives = Drives(legs.driver, legs.t0, legs.t1, legs.latitude1, legs.longitude1, legs.length, along, live)
+        for kind, leg, slot, *numbers in self._predict(drives, chains).tolist():
+            self._tell(int(kind), legs, int(leg), int(slot), numbers, found)
 
-    def advance(self, legs: Legs, due: Ints) -> list[Delivery]:
-        """Learn from these legs and predict again at those that are due; return the changes that matter to a person."""
-        self._learn(legs, due)
-        orders = self._orders
-        which, slot = orders.pairs(legs.driver[due])
-        ahead = np.flatnonzero(orders.stage[slot] < Stage.ARRIVED)
-        ahead = ahead[np.lexsort((orders.turn[slot[ahead]], which[ahead]))]
-        if not len(ahead):
-            return []
-        leg, slot = due[which[ahead]], slot[ahead]
-        now = legs.t1[leg]
-        speed = eta.shrunk_speed(self._drivers.pace[legs.driver[leg]], self._settings.default_speed_mps)
-        starts = run_starts(leg)
-        before = np.arange(len(leg)) - np.repeat(starts, np.diff(starts, append=len(leg)))  # stops on the way
-        after = now + self._settings.service_s * before
-        low, middle, high = (after + left for left in eta.time_left(self._remaining(legs, leg, slot, starts), speed))
-        orders.eta_low[slot], orders.eta[slot], orders.eta_high[slot] = low, middle, high
-        change = np.abs(middle - orders.eta_announced[slot])
-        least = self._settings.eta_change_share * (orders.eta_announced[slot] - now)
-        small = change < np.maximum(least, self._settings.eta_change_s)
-        news = np.flatnonzero(orders.is_next[slot] & ~small)
-        orders.eta_announced[slot[news]] = middle[news]
-        return [self._event(s, t) for s, t in zip(slot[news].tolist(), now[news].tolist(), strict=True)]
+    def _drivers_moved_on(self, found: Found) -> None:
+        for event in found.events:
+            slot = self._orders.slot(event.order_id)
+            if slot is not None and event.kind in _MILESTONES:
+                self._columns[_MILESTONES[event.kind]][slot] = event.detected_at
 
-    def _learn(self, legs: Legs, due: Ints) -> None:
-        drivers = self._drivers
-        starts = run_starts(legs.driver)
-        if len(starts):
-            row = legs.driver[starts]
-            drivers.since[0, row] += np.add.reduceat(legs.t1 - legs.t0, starts)
-            drivers.since[1, row] += np.add.reduceat(legs.length, starts)
-        row = legs.driver[due]
-        seconds, metres = drivers.since[:, row]
-        speed = metres / np.where(seconds > 0, seconds, np.nan)
-        drivers.pace[row] = eta.learn_pace(drivers.pace[row], speed, seconds)
-        drivers.since[:, row] = 0.0
+    def _predict(self, drives: Drives, chains: Chains, *, quiet: bool = False) -> Floats:
+        orders, columns = self._orders, self._columns
+        stops = Stops(
+            orders.latitude,
+            orders.longitude,
+            columns["service_s"],
+            columns["along"],
+            columns["approached_at"],
+            columns["arrived_at"],
+            columns["departed_at"],
+            orders.eta,
+            orders.eta_low,
+            orders.eta_high,
+            columns["metres"],
+            columns["through"],
+            orders.eta_announced,
+            columns["announced_at"],
+        )
+        model = self.model
+        return predict(
+            drives,
+            chains.start,
+            chains.chain,
+            chains.slot,
+            stops,
+            self._pace,
+            self._paths.times,
+            model.speeds,
+            model.intervals,
+            self._rules,
+            quiet,
+        )
 
-    def _remaining(self, legs: Legs, leg: Ints, slot: Ints, starts: Ints) -> Floats:
-        """Metres from the end of each leg to its driver's stops in turn, whose runs begin at `starts`; (p,)."""
-        latitude, longitude = self._orders.latitude[slot], self._orders.longitude[slot]
-        lat0, lon0 = np.roll(latitude, 1), np.roll(longitude, 1)
-        lat0[starts], lon0[starts] = legs.latitude1[leg[starts]], legs.longitude1[leg[starts]]
-        between = distance(lat0, lon0, latitude, longitude) * self._settings.circuity
-        total = np.cumsum(between)
-        lengths = np.diff(starts, append=len(leg))
-        metres: Floats = total - np.repeat((total - between)[starts], lengths)
-        if self._paths:
-            for start, length in zip(starts.tolist(), lengths.tolist(), strict=True):
-                driver = int(legs.driver[leg[start]])
-                if driver in self._paths:
-                    run = slice(start, start + length)
-                    here = float(lat0[start]), float(lon0[start])
-                    metres[run] = self._along_path(driver, here, latitude[run], longitude[run], metres[run])
-        return metres
+    def _tell(self, kind: int, legs: Legs, leg: int, slot: int, numbers: list[float], found: Found) -> None:
+        """Add an event; an approach replaces the one that deliveries found later, or gives its own ETA to it."""
+        now = float(legs.t1[leg])
+        event = self._event("eta_changed" if kind == CHANGED else "approaching", slot, now, numbers)
+        if kind != CHANGED:
+            event = msgspec.structs.replace(event, late=bool(legs.newest[leg] - now > self._settings.stale_after_s))
+            for same in [e for e in found.events if e.order_id == event.order_id and e.kind == "approaching"]:
+                found.events.remove(same)
+                if kind == CLOSE:
+                    event = msgspec.structs.replace(event, evidence=same.evidence | event.evidence)
+        if kind == SOON:
+            self._note_approach(slot, now, found)
+        found.events.append(event)
 
-    def _along_path(
-        self, driver: int, here: tuple[float, float], latitude: Floats, longitude: Floats, straight: Floats
-    ) -> Floats:
-        """Metres along the planned path to stops in turn, `straight` where they or the driver are off it; (n,)."""
-        path = self._paths[driver]
-        reached = self._along.get(driver, 0.0)
-        start, off = path.locate(*here, reached - STEP_BACK_M)
-        if not off <= OFF_ROUTE_M:
-            return straight
-        self._along[driver] = max(start, reached)
-        metres, at = straight.copy(), start
-        for i in range(len(straight)):
-            stop, off = path.locate(float(latitude[i]), float(longitude[i]), at)
-            if off <= OFF_ROUTE_M:
-                metres[i] = stop - start + off
-                at = stop
-        return metres
+    def _note_approach(self, slot: int, now: float, found: Found) -> None:
+        order = self._orders.by_id[self._orders.ids[slot]]
+        status = order.status if self._orders.stage[slot] >= Stage.ARRIVED else "approaching"
+        order = msgspec.structs.replace(order, status=status, approaching_at=now)
+        found.orders[order.order_id] = order
+        self._orders.put(order, int(self._orders.driver[slot]))
 
-    def _event(self, slot: int, now: float) -> Delivery:
-        orders = self._orders
-        order = orders.by_id[orders.ids[slot]]
-        driver_id = self._drivers.ids[int(orders.driver[slot])]
+    def _event(self, kind: DeliveryStatus, slot: int, now: float, numbers: list[float]) -> Delivery:
+        order = self._orders.by_id[self._orders.ids[slot]]
+        driver_id = self._drivers.ids[int(self._orders.driver[slot])]
+        eta, low, high, metres, through = numbers
         return Delivery(
-            event_id=event_id("eta_changed", driver_id, order.order_id, round(now * 1000)),
-            kind="eta_changed",
+            event_id=event_id(kind, driver_id, order.order_id, round(now * 1000)),
+            kind=kind,
             order_id=order.order_id,
             customer_id=order.customer_id,
             driver_id=driver_id,
             occurred_at=now,
             detected_at=now,
-            eta=round(float(orders.eta[slot]), 3),
-            eta_low=round(float(orders.eta_low[slot]), 3),
-            eta_high=round(float(orders.eta_high[slot]), 3),
+            eta=round(eta, 3),
+            eta_low=round(low, 3),
+            eta_high=round(high, 3),
+            evidence={"metres": round(metres), "stops": int(through), "model": self.model.version},
+        )
+
+    def withdraw(self, now: float) -> list[Delivery]:
+        """Take back the ETA of drivers from whom nothing has come for long, until they are back."""
+        self._now = max(now, self._now)
+        orders = self._orders
+        count = len(orders.ids)
+        silent = np.isfinite(orders.eta[:count]) & (orders.driver[:count] >= 0) & (orders.stage[:count] < Stage.ARRIVED)
+        silent[silent] = self._drivers.newest[orders.driver[:count][silent]] < now - self._settings.silent_after_s
+        return [self._withdrawal(slot) for slot in np.flatnonzero(silent).tolist()]
+
+    def _withdrawal(self, slot: int) -> Delivery:
+        orders, driver = self._orders, int(self._orders.driver[slot])
+        for column in (orders.eta, orders.eta_low, orders.eta_high, orders.eta_announced):
+            column[slot] = np.nan
+        self._pace.asked[driver] = True
+        newest = float(self._drivers.newest[driver])
+        order, driver_id = orders.by_id[orders.ids[slot]], self._drivers.ids[driver]
+        return Delivery(
+            event_id=event_id("eta_withdrawn", driver_id, order.order_id, round(newest * 1000)),
+            kind="eta_changed",
+            order_id=order.order_id,
+            customer_id=order.customer_id,
+            driver_id=driver_id,
+            occurred_at=newest + self._settings.silent_after_s,
+            detected_at=newest + self._settings.silent_after_s,
+            evidence={"silent_since": newest},
         )

@@ -215,9 +215,10 @@ class DeliveryUpdate(ServerMessage, tag="delivery.update", kw_only=True):
     timestamp: str
     driver_id: str | None = None
     occurred_at: str | None = None
-    eta: str | None = None
-    eta_low: str | None = None
-    eta_high: str | None = None
+    eta: str | msgspec.UnsetType | None = msgspec.UNSET
+    """Null where it is withdrawn: the driver is silent."""
+    eta_low: str | msgspec.UnsetType | None = msgspec.UNSET
+    eta_high: str | msgspec.UnsetType | None = msgspec.UNSET
     confidence: float | None = None
     late: bool = False
 

@@ -76,6 +76,8 @@ class EngineSettings:
     """An ETA that moved by less than this is not announced again."""
     eta_change_share: float = 0.25
     """An ETA that moved by less than this share of the time left is not announced again."""
+    eta_announce_every_s: float = 60.0
+    """An ETA is not announced again sooner than this, in the driver's time."""
 
     # Liveness
     late_after_s: float = 60.0

@@ -28,3 +28,8 @@ DELIVERY: dict[Language, dict[DeliveryStatus, str]] = {
         "eta_changed": "The expected time of arrival has changed",
     },
 }
+
+ETA_WITHDRAWN: dict[Language, str] = {
+    "zh-TW": "暫時無法預估到達時間",
+    "en": "The time of arrival cannot be predicted for the moment",
+}

@@ -131,3 +131,15 @@ async def test_an_arrival_is_published_once_and_stored_with_its_fixes(here: Site
     events = await here.get(OFFICE, "events?order=o1")
     assert [e["kind"] for e in events["events"] if e["kind"] == "driver_arrived"] == ["driver_arrived"]
     assert (await here.ask(DRIVER, "GET", "events?order=o1")).is_success
+
+
+async def test_the_eta_of_a_silent_driver_is_taken_back_from_its_customer(here: Site) -> None:
+    await here.put("orders/O1", order_body(destination={"latitude": LATITUDE + 0.05, "longitude": LONGITUDE}))
+    ear = Ear(here, "order:O1@customer:C1")
+    await put(here, "D1", report(0.0))
+    here.services.line.time_passes()
+    here.clock.now = T0 + 301.0
+    here.services.line.time_passes()
+    await ear.until(b'"eta":null')
+    assert ear.heard.count(b'"status":"eta_changed"') == 2
+    assert "eta" not in await here.get(OFFICE, "orders/O1")

@@ -52,6 +52,12 @@ def test_one_found_late_is_never_announced_to_the_customer() -> None:
     assert msgspec.json.decode(messages[0].body)["late"] is True
 
 
+def test_a_withdrawn_eta_is_null_and_says_so() -> None:
+    body = msgspec.json.decode(delivery_messages(delivery(kind="eta_changed"), order(), "en")[0].body)
+    assert [body[name] for name in ("eta", "eta_low", "eta_high")] == [None, None, None]
+    assert body["message"] == "The time of arrival cannot be predicted for the moment"
+
+
 def test_an_eta_comes_with_its_interval() -> None:
     event = delivery(kind="eta_changed", eta=1737370000.0, eta_low=1737369950.0, eta_high=1737370100.0)
     body = msgspec.json.decode(delivery_messages(event, order(), "en")[0].body)

@@ -3,7 +3,9 @@ import pytest
 
 from tests.fixes import T0, batch, place
 from tests.tracker.test_deliveries import engine_with, order
+from tracker.eta_model import cold_model
 from tracker.records import Route
+from tracker.settings import EngineSettings
 
 
 def changes(updates):
@@ -59,3 +61,41 @@ def test_no_prediction_after_the_arrival_or_the_order() -> None:
     engine.ingest(batch(engine, "d", [0.0, 1.0], 0.0, speed=0.0))
     assert engine.eta("o1") is None
     assert engine.eta("nothing") is None
+
+
+def test_the_eta_of_a_silent_driver_is_withdrawn_once_and_comes_back_with_him() -> None:
+    engine = engine_with(order(east=6000.0), order("o2", east=9000.0, created_at=1.0), silent_after_s=300.0)
+    engine.ingest(batch(engine, "d", 0.0, 0.0))
+    assert engine.tick(T0 + 300.0) == []  # a tunnel
+    withdrawn = engine.tick(T0 + 301.0)
+    assert [(e.kind, e.order_id, e.eta, e.eta_low) for e in withdrawn] == [
+        ("eta_changed", "o1", None, None),
+        ("eta_changed", "o2", None, None),
+    ]
+    assert withdrawn[0].occurred_at == T0 + 300.0
+    assert engine.eta("o1") is None
+    assert engine.tick(T0 + 400.0) == []
+    engine.set_order(order("o3", north=5000.0, created_at=2.0))
+    assert engine.eta("o3") is None  # nobody knows where he is
+    told = changes(engine.ingest(batch(engine, "d", 1000.0, 3000.0)))
+    assert {e.order_id for e in told} == {"o1", "o2", "o3"}
+    assert engine.eta("o1") is not None
+
+
+def test_a_withdrawal_is_the_same_event_after_a_restart() -> None:
+    first, second = engine_with(order()), engine_with(order())
+    for engine in (first, second):
+        engine.ingest(batch(engine, "d", 0.0, 0.0))
+    assert first.tick(T0 + 999.0)[0].event_id == second.tick(T0 + 1234.0)[0].event_id
+
+
+def test_a_new_model_counts_from_the_next_prediction_on() -> None:
+    engine = engine_with(order(east=6000.0))
+    engine.ingest(batch(engine, "d", 0.0, 0.0))
+    faster = cold_model(EngineSettings(default_speed_mps=12.0))
+    engine.use_model(faster)
+    assert engine.eta_model is faster
+    engine.ingest(batch(engine, "d", 10.0, 0.0))
+    prediction = engine.eta("o1")
+    assert prediction is not None
+    assert prediction[1] - T0 - 10 == pytest.approx(6000 * 1.35 / 12.0, rel=0.01)
