@@ -12,8 +12,11 @@ COPY api api
 RUN pip install --no-cache-dir --no-deps --no-build-isolation .
 
 WORKDIR /var/lib/tracker
-RUN useradd --system --no-create-home tracker && install --directory --owner tracker data
+RUN useradd --system --no-create-home tracker && install --directory --owner tracker data /var/cache/tracker
 USER tracker
+# Compiled once for any processor of this architecture, into a cache that the server may write
+ENV NUMBA_CPU_NAME=generic NUMBA_CPU_FEATURES="" NUMBA_CACHE_DIR=/var/cache/tracker
+RUN python -m api.warm
 VOLUME /var/lib/tracker/data
 ENV TRACKER_HOST=0.0.0.0 TRACKER_PORT=8000
 EXPOSE 8000

@@ -10,19 +10,13 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn, get_args
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from api.auth import secret_of, sign
-from api.client import DriverClient
 from api.config import Config, engine_settings, load
-from api.files import read_fixes, read_geofences, read_orders
-from api.replay import replay as run_replay
-from api.send import only_driver, report
-from api.send import send as run_send
-from storage import open_store
 from tracker.channels import Role
 from tracker.errors import ConfigurationError, InvalidInput, TrackerError
+
+# What only some commands need they import themselves: the engine's compiled code takes longer to load than they to run.
 
 app = typer.Typer(
     name="tracker",
@@ -51,7 +45,7 @@ def serve(
 
     Every setting can also be a TRACKER_* variable or a key of the configuration file.
     """
-    from api.app import serve as run  # a server takes longer to import than the other commands to run
+    from api.app import serve as run
 
     _run_server(run(load(config, host=host, port=port, store=store, log_format=log_format)))
 
@@ -106,10 +100,15 @@ def replay(
     config: ConfigFile = None,
 ) -> None:
     """Run a recorded file through the engine, offline."""
+    from api.files import read_fixes, read_geofences, read_orders
+    from api.replay import replay as run
+    from api.warm import warm_up
+
     settings = engine_settings(set_ or [], load(config).engine)
     recorded = read_fixes(fixes)
+    warm_up()
     with _progress("replaying", len(recorded)) as advance:
-        summary = run_replay(
+        summary = run(
             recorded,
             out,
             settings=settings,
@@ -137,6 +136,11 @@ def send(
 
     It is done when the server has acknowledged every fix.
     """
+    from api.client import DriverClient
+    from api.files import read_fixes
+    from api.send import only_driver, report
+    from api.send import send as run_send
+
     factor = _factor(speed)
     if not batch_s > 0:
         raise InvalidInput("--batch-s: must be more than 0")
@@ -165,6 +169,8 @@ def send(
 @app.command()
 def migrate(store: Store = None, config: ConfigFile = None) -> None:
     """Create the store or update its schema."""
+    from storage import open_store
+
     settings = load(config, store=store)
 
     async def run(settings: Config) -> None:
@@ -208,6 +214,9 @@ def _factor(text: str) -> float:
 @contextmanager
 def _progress(what: str, total: int) -> Iterator[Any]:
     """A progress bar on a terminal; gives a function that takes the number of fixes done."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:

@@ -17,6 +17,7 @@ from api.logs import configure_logs
 from api.office import Office
 from api.protocol import websocket_class
 from api.services import Services
+from api.warm import warm_up
 from api.web import make_app
 from storage import open_store
 from storage.writer import Writer
@@ -65,6 +66,7 @@ async def running(config: Config, clock: Callable[[], float] = time.time) -> Asy
 async def serve(config: Config, *, ready: Callable[[Services], Awaitable[None]] | None = None) -> None:
     """Run a server until it is told to stop; `ready` is awaited once it listens. Raises TrackerError."""
     configure_logs(config)
+    warm_up()
     with _bound_socket(config) as listener:
         async with running(config) as services:
             settings = uvicorn.Config(

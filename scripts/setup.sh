@@ -30,3 +30,4 @@ fi
 echo "make: installing $lock into .venv"
 pip --require-hashes --requirement "$lock"
 pip --no-deps --no-build-isolation --editable .
+.venv/bin/python -m api.warm

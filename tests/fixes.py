@@ -24,7 +24,7 @@ def batch(engine: Engine, driver_id: str | list[str], t, east, north=0.0, *, rec
     ids = [driver_id] * n if isinstance(driver_id, str) else driver_id
     latitude, longitude = place(np.broadcast_to(east, n), np.broadcast_to(north, n))
     column = {
-        name: np.broadcast_to(np.asarray(columns.get(name, np.nan), float), n)
+        name: np.broadcast_to(np.asarray(columns.get(name, np.nan), float), n).copy()
         for name in ("speed", "course", "accuracy")
     }
     return FixBatch(
@@ -32,7 +32,7 @@ def batch(engine: Engine, driver_id: str | list[str], t, east, north=0.0, *, rec
         fix_time=T0 + t,
         latitude=latitude,
         longitude=longitude,
-        received_at=np.broadcast_to(T0 + t if received_at is None else np.asarray(received_at, float), n),
+        received_at=np.broadcast_to(T0 + t if received_at is None else np.asarray(received_at, float), n).copy(),
         **column,
     )
 
