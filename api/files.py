@@ -47,6 +47,11 @@ class Fixes:
     def __len__(self) -> int:
         return len(self.driver_id)
 
+    @property
+    def sources(self) -> Flags:
+        """Source of each, 0 where not known."""
+        return np.zeros(len(self), np.uint8) if self.source is None else self.source
+
 
 def read_fixes(path: Path, driver_id: str | None = None) -> Fixes:
     """All fixes of a CSV, NDJSON or GPX file; those without a driver are `driver_id`'s, in a GPX file its stem's.

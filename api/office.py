@@ -107,7 +107,8 @@ class Office:
         geofence = _storable(read_geofence(geofence_id, feature))
         async with self._turn(Geofence, geofence_id):
             before = await self._services.store.get(Geofence, geofence_id)
-            if geofence != before:
+            if before is None or msgspec.structs.replace(before, changed_at=0.0) != geofence:
+                geofence = msgspec.structs.replace(geofence, changed_at=self._services.clock())
                 self._services.engine.set_geofence(geofence)
                 await self._commit(save=[geofence])
         return geofence, before is None

@@ -1,8 +1,9 @@
 """`tracker replay`: a recorded file through the very same engine, offline; the same file gives the same answer."""
 
+import math
 import time
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -10,9 +11,10 @@ import msgspec
 import numpy as np
 
 from api.files import Fixes
+from api.recorded import Recorded
 from tracker.engine import Engine
 from tracker.errors import Flag, InvalidInput
-from tracker.records import Delivery, Event, FixBatch, Flags, Floats, Geofence, Ints, Order, Transition, Updates
+from tracker.records import Delivery, Event, FixBatch, Flags, Floats, Geofence, Ints, Order, Transition
 from tracker.settings import EngineSettings
 
 BATCH = 4096
@@ -44,12 +46,11 @@ def replay(
         out.mkdir(parents=True, exist_ok=True)
         started = time.perf_counter()
         with (out / "events.ndjson").open("wb") as file:
-            for index, updates in _run(engine, fixes):
-                flag[index] = updates.flag
-                estimate[:, index] = updates.latitude, updates.longitude, updates.speed, updates.course, updates.sigma
-                file.writelines(_line(event) for event in updates.events)
-                kinds.update(event.kind for event in updates.events if isinstance(event, Transition | Delivery))
-                progress(len(index))
+            for events, index, estimates, done in _run(engine, fixes, flag, settings):
+                estimate[:, index] = estimates
+                file.writelines(_line(event) for event in events)
+                kinds.update(_counted(event) for event in events)
+                progress(done)
         seconds = time.perf_counter() - started
         with (out / "positions.csv").open("w", encoding="utf-8", newline="\n") as text:
             _write_positions(text, fixes, flag, estimate)
@@ -60,11 +61,16 @@ def replay(
     return summary
 
 
-def _run(engine: Engine, fixes: Fixes) -> Iterator[tuple[Ints, Updates]]:
-    """The fixes of each batch and what the engine, and a store, made of them."""
+def _run(
+    engine: Engine, fixes: Fixes, flag: Flags, settings: EngineSettings
+) -> Iterator[tuple[Sequence[Event], Ints, Floats, int]]:
+    """What each batch, and each group of late fixes, tells: events, some fixes
+    and their estimates (5, k), how many of them are new; fills in `flag`.
+    """
     rows = {driver_id: engine.driver_row(driver_id) for driver_id in dict.fromkeys(fixes.driver_id)}
     driver = np.fromiter((rows[driver_id] for driver_id in fixes.driver_id), np.int64, len(fixes))
-    stored: dict[int, set[float]] = defaultdict(set)
+    received_at = fixes.fix_time if fixes.received_at is None else fixes.received_at
+    recorded = Recorded(engine, fixes, driver, settings.retell_after_s)
     for index in _batches(fixes):
         batch = FixBatch(
             driver=driver[index],
@@ -74,11 +80,19 @@ def _run(engine: Engine, fixes: Fixes) -> Iterator[tuple[Ints, Updates]]:
             speed=fixes.speed[index],
             course=fixes.course[index],
             accuracy=fixes.accuracy[index],
-            received_at=(fixes.fix_time if fixes.received_at is None else fixes.received_at)[index],
+            received_at=received_at[index],
+            source=fixes.sources[index],
+            sent_at=np.empty(0) if fixes.sent_at is None else fixes.sent_at[index],
         )
         updates = engine.ingest(batch)
-        _mark_stored(batch, updates, stored)
-        yield index, updates
+        recorded.take(index, batch, updates)
+        flag[index] = updates.flag
+        estimate = np.stack([updates.latitude, updates.longitude, updates.speed, updates.course, updates.sigma])
+        yield updates.events, index, estimate, len(index)
+        for amended in recorded.amended(float(received_at[index].max())):
+            yield *amended, 0
+    for amended in recorded.amended(math.inf):
+        yield *amended, 0
 
 
 def _batches(fixes: Fixes) -> list[Ints]:
@@ -90,15 +104,10 @@ def _batches(fixes: Fixes) -> list[Ints]:
     return np.split(order, np.flatnonzero(np.diff(fixes.received_at[order])) + 1) if len(order) else []
 
 
-def _mark_stored(batch: FixBatch, updates: Updates, stored: dict[int, set[float]]) -> None:
-    """Do what a store does: a late fix or an outlier that is already there is a duplicate."""
-    for i in np.flatnonzero(updates.flag == Flag.ACCEPTED).tolist():
-        stored[int(batch.driver[i])].add(float(batch.fix_time[i]))
-    for i in updates.aside_index.tolist():
-        times, fix_time = stored[int(batch.driver[i])], float(batch.fix_time[i])
-        if fix_time in times:
-            updates.flag[i] = Flag.DUPLICATE
-        times.add(fix_time)
+def _counted(event: Event) -> str:
+    """As what the summary counts it: a new version, or its kind."""
+    assert isinstance(event, Transition | Delivery)
+    return event.kind if event.version == 1 else "withdrawn" if event.withdrawn else "amended"
 
 
 def _line(event: Event) -> bytes:
@@ -122,6 +131,8 @@ def _line(event: Event) -> bytes:
         "confidence": event.confidence,
         "late": event.late,
         **rest,
+        "version": event.version,
+        **({"amends": event.event_id, "withdrawn": event.withdrawn} if event.version > 1 else {}),
         "evidence": fields["evidence"],
     }
     return msgspec.json.encode(body) + b"\n"

@@ -56,7 +56,7 @@ async def send(
     sent_at = (fixes.fix_time if fixes.received_at is None else fixes.received_at)[index]
     shift = 0.0 if now is None or not len(index) else now - float(fixes.fix_time[index].max())
     columns = (fixes.latitude, fixes.longitude, fixes.speed, fixes.course, fixes.accuracy, fixes.fix_time + shift)
-    source = np.zeros(len(index), np.uint8) if fixes.source is None else fixes.source[index]
+    source = fixes.sources[index]
     provider = [provider_of(of) for of in source.tolist()]
     mock = [bool(of & Source.MOCK) or None for of in source.tolist()]
     rows: Any = zip(*(column[index].tolist() for column in columns), provider, mock, strict=True)

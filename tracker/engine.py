@@ -157,7 +157,17 @@ class Engine:
         """Forget a geofence; drivers inside are simply no longer."""
         self._fences.remove(geofence_id)
 
+    def beside(self) -> "Engine":
+        """An engine with the same settings and geofences, as they are and will be, and nobody and nothing else."""
+        other = Engine(self._settings)
+        other._fences = self._fences.beside()
+        return other
+
     # What may be asked
+
+    def geofence_since(self, geofence_id: str) -> float | None:
+        """Since when a geofence is as it is, Unix seconds; None where there is none."""
+        return self._fences.since(geofence_id)
 
     def driver_row(self, driver_id: str) -> int:
         """The row of a driver in `FixBatch.driver`."""

@@ -220,6 +220,7 @@ class Geofence(msgspec.Struct, frozen=True, kw_only=True):
     coordinates: list[Any]  # as in GeoJSON: lon, lat
     radius: float | None = None
     properties: dict[str, Any] = msgspec.field(default_factory=dict)
+    changed_at: float = 0.0  # since when it is as it is
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):

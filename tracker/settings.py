@@ -60,6 +60,8 @@ class EngineSettings:
     """An arrived driver this far outside the destination has departed."""
     stale_after_s: float = 300.0
     """A status this far behind the driver's newest fix is recorded as late and not announced to the customer."""
+    retell_after_s: float = 300.0
+    """What late fixes change is told when their driver has gone on for so long, and things have settled."""
     visible_m: float = 3000.0
     """A customer also sees a driver closer than this when another stop comes first."""
 

@@ -33,7 +33,18 @@ class Fences:
         self._key: dict[str, int] = {}
         self._ids: list[str] = []
         self._free: list[int] = []
+        self._since: dict[str, float] = {}
         self._visits = Visits.empty()
+
+    def beside(self) -> "Fences":
+        """The same geofences with nobody inside."""
+        other = Fences(self._settings)
+        other._index, other._key, other._ids, other._since = self._index, self._key, self._ids, self._since
+        return other
+
+    def since(self, geofence_id: str) -> float | None:
+        """Since when a geofence is as it is; None where there is none."""
+        return self._since.get(geofence_id)
 
     def put(self, geofence: Geofence) -> None:
         """Add or replace a geofence; who was inside stays so until he is seen outside. Raises InvalidInput."""
@@ -43,6 +54,7 @@ class Fences:
             self._index.put(key, geofence_shape(geofence))
         except ValueError as error:
             raise InvalidInput(f"geometry: {error}", field="geometry") from None
+        self._since[geofence.geofence_id] = geofence.changed_at
         if known is not None:
             return
         if self._free:
@@ -56,6 +68,7 @@ class Fences:
         key = self._key.pop(geofence_id, None)
         if key is None:
             return
+        del self._since[geofence_id]
         self._index.drop(key)
         self._free.append(key)
         self._visits.keep(self._visits.code % KEYS != key)
