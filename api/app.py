@@ -12,6 +12,7 @@ import uvicorn
 
 from api.auth import Authenticator
 from api.config import Config
+from api.learning import Teacher, learn_forever, load_model
 from api.line import Line
 from api.logs import configure_logs
 from api.office import Office
@@ -50,12 +51,16 @@ async def running(config: Config, clock: Callable[[], float] = time.time) -> Asy
         )
         services.line = Line(services)
         services.office = Office(services)
+        services.teacher = Teacher(store, config.engine)
+        await load_model(services)
         await _restore(services)
         await writer.start()
         flushing = asyncio.create_task(_flush_forever(services))
+        learning = asyncio.create_task(learn_forever(services))
         try:
             yield services
         finally:
+            learning.cancel()
             flushing.cancel()
             await services.line.drained()
             await writer.close()

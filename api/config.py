@@ -59,6 +59,8 @@ class Config:
     # Time
     tick_ms: float = 20.0
     """Milliseconds for which fixes gather before the engine takes them as one batch."""
+    eta_learn_every_s: float = 300.0
+    """Seconds between two times that the server learns arrivals from finished trips."""
     flush_interval_ms: float = 100.0
     """Milliseconds between two flushes of locations to subscribers."""
     ping_interval_s: float = 30.0

@@ -130,6 +130,7 @@ class Line:
         if error:
             return
         hub = self._services.hub
+        self._services.scoreboard.add(future.result().scores)
         for message, seq in zip(commit.messages, future.result().seqs, strict=True):
             if hub.wants(message.topic):
                 name = channel(message.topic)

@@ -1,7 +1,7 @@
 """What Prometheus sees, read from the parts of the server when it asks."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -36,9 +36,26 @@ class ServerCollector(Collector):
         yield GaugeMetricFamily("tracker_line_full", "1 while reports wait because the store is behind.", s.line.full)
         yield GaugeMetricFamily("tracker_drivers", "Drivers the engine knows.", len(s.engine.driver_ids))
         yield GaugeMetricFamily("tracker_orders", "Orders that have not ended.", len(s.engine.orders))
+        yield from self._eta()
+
+    def _eta(self) -> Iterator[Metric]:
+        board = self._services.scoreboard
+        label = "distance"
+        yield _counters("tracker_eta_predictions", "Announced ETAs whose order was reached.", label, board.predictions)
+        held = "Of those, how many were reached within the interval; 0.8 of them should be."
+        yield _counters("tracker_eta_held", held, label, board.held)
+        error = "Sum of their absolute errors; divided by their number it is the mean absolute error."
+        yield _counters("tracker_eta_error_seconds", error, label, board.error_s)
+        late = "Sum of actual less predicted arrivals; above 0, drivers come later than was said."
+        bias = GaugeMetricFamily("tracker_eta_bias_seconds", late, labels=[label])
+        for group, total in board.bias_s.items():
+            bias.add_metric([group], total)
+        yield bias
+        model = "Version of the model that arrivals are predicted by; 0 has learned nothing."
+        yield GaugeMetricFamily("tracker_eta_model", model, self._services.engine.eta_model.version)
 
 
-def _counters(name: str, documentation: str, label: str, counts: Counter[str]) -> CounterMetricFamily:
+def _counters(name: str, documentation: str, label: str, counts: Mapping[str, float]) -> CounterMetricFamily:
     family = CounterMetricFamily(name, documentation, labels=[label])
     for value, count in sorted(counts.items()):
         family.add_metric([value], count)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from prometheus_client import CollectorRegistry
 
 from api.config import Config
+from api.scoreboard import Scoreboard
 from storage.store import Store
 from storage.writer import Writer
 from tracker.engine import Engine
@@ -15,6 +16,7 @@ from tracker.hub import Hub
 
 if TYPE_CHECKING:
     from api.auth import Authenticator
+    from api.learning import Teacher
     from api.line import Line
     from api.office import Office
 
@@ -32,6 +34,8 @@ class Services:
     authenticator: "Authenticator"
     line: "Line" = field(init=False)
     office: "Office" = field(init=False)
+    teacher: "Teacher" = field(init=False)
+    scoreboard: Scoreboard = field(default_factory=Scoreboard)
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     fail: Callable[[TrackerError], None] = lambda error: None
     """Ends the server with this error."""

@@ -15,7 +15,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api import http_documents, http_drivers, http_system, http_tracks
+from api import http_documents, http_drivers, http_eta, http_system, http_tracks
 from api.http_requests import Handler, endpoint, refusal, respond
 from api.metrics import ServerCollector
 from api.protocol import ENDPOINT
@@ -68,6 +68,8 @@ def _routes() -> list[Route | Mount]:
         _route(f"{driver}/track", GET=tracks.get_track),
         _route(driver, GET=drivers.get_driver),
         _route("/api/v1/events", GET=tracks.list_events),
+        _route("/api/v1/eta/accuracy", GET=http_eta.get_accuracy),
+        _route("/api/v1/eta/model", GET=http_eta.get_model),
         Route("/healthz", system.healthz),
         Route("/readyz", system.readyz),
         Route("/metrics", system.metrics),

@@ -83,6 +83,11 @@ METRICS = """## Metrics
 | `tracker_line_full` | 1 while reports wait because the store is behind |
 | `tracker_drivers` | drivers the engine knows |
 | `tracker_orders` | orders that have not ended |
+| `tracker_eta_predictions_total{distance}` | announced ETAs whose order was reached since the start, by distance to go when they were announced |
+| `tracker_eta_held_total{distance}` | of those, reached within `eta_low` to `eta_high`: 0.8 of them should be |
+| `tracker_eta_error_seconds_total{distance}` | sum of their absolute errors; divided by their number it is the MAE |
+| `tracker_eta_bias_seconds{distance}` | sum of actual less predicted arrivals; above 0, drivers come later than was said |
+| `tracker_eta_model` | version of the model that arrivals are predicted by; 0 has learned nothing |
 """
 
 

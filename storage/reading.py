@@ -8,8 +8,9 @@ import numpy as np
 from storage import rows
 from storage.rows import TABLES, Row, Statement
 from storage.segments import Stored, assemble, believed, concatenate
-from storage.store import D, Snapshot, Span
+from storage.store import D, Snapshot, Span, StoredModel
 from tracker.records import Event, Flags, Geofence, Message, Order, Route, Track
+from tracker.scores import Score
 
 DRIVERS_SEEN = """
     WITH RECURSIVE driver (driver_id) AS (
@@ -178,6 +179,22 @@ class Reading(ABC):
         where.add("topic = {}", topic)
         where.add("seq > {}", after)
         return [rows.message(row) for row in await self.fetch(where.select("*", "messages", "seq", limit))]
+
+    async def scores(
+        self, *, start: float | None = None, end: float | None = None, driver_id: str | None = None, limit: int = 10_000
+    ) -> list[Score]:
+        """As in Store."""
+        where = _Conditions()
+        where.add("arrived_at >= {}", start)
+        where.add("arrived_at < {}", end)
+        where.add("driver_id = {}", driver_id)
+        found = await self.fetch(where.select("*", "eta_scores", "arrived_at DESC, event_id", limit))
+        return [rows.score(row) for row in found]
+
+    async def eta_model(self) -> StoredModel | None:
+        """As in Store."""
+        found = await self.fetch(_Conditions().select("*", "eta_models", "version DESC", 1))
+        return None if not found else StoredModel(*(found[0][name] for name in StoredModel.__slots__))
 
     async def last_seq(self, topic: str) -> int:
         """As in Store."""

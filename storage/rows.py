@@ -7,6 +7,7 @@ import msgspec
 
 from storage.store import D, Document
 from tracker.records import Delivery, Event, Geofence, Message, Order, Route, Transition
+from tracker.scores import Score
 
 Row = Mapping[str, Any]
 Values = tuple[Any, ...]
@@ -67,6 +68,17 @@ JUDGE = """
 ADD_LATE = """
     INSERT INTO late_spans (driver_id, start_time, end_time) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING"""
 DROP_LATE = "DELETE FROM late_spans WHERE driver_id = $1 AND start_time = $2 AND end_time = $3"
+ANNOUNCED = "SELECT * FROM events WHERE order_id = $1 AND driver_id = $2 AND eta IS NOT NULL"
+SCORE_COLUMNS = Score.__struct_fields__
+INSERT_SCORE = f"""
+    INSERT INTO eta_scores ({", ".join(SCORE_COLUMNS)})
+    VALUES ({", ".join(f"${place}" for place in range(1, len(SCORE_COLUMNS) + 1))})
+    ON CONFLICT (event_id) DO UPDATE SET arrived_at = excluded.arrived_at"""  # noqa: S608
+DROP_SCORES = "DELETE FROM eta_scores WHERE order_id = $1 AND driver_id = $2"
+INSERT_MODEL = """
+    INSERT INTO eta_models (version, created_at, trips, model) VALUES ($1, $2, $3, $4)
+    ON CONFLICT (version) DO NOTHING"""
+DROP_MODELS = "DELETE FROM eta_models WHERE version <= $1"
 KNOWN_MESSAGE = "SELECT topic, event_id, seq FROM messages WHERE topic = $1 AND event_id = $2"
 NEXT_SEQ = """
     INSERT INTO topics (topic, seq) VALUES ($1, 1)
@@ -126,6 +138,16 @@ def event(row: Row) -> Event:
         return Transition(geofence_id=row["geofence_id"], **common)
     names = ("order_id", "customer_id", "eta", "eta_low", "eta_high")
     return Delivery(**{name: row[name] for name in names}, **common)
+
+
+def score_values(score: Score) -> Values:
+    """For `INSERT_SCORE`."""
+    return tuple(getattr(score, name) for name in SCORE_COLUMNS)
+
+
+def score(row: Row) -> Score:
+    """The score of a row."""
+    return Score(**{name: row[name] for name in SCORE_COLUMNS})
 
 
 def message_values(message: Message, seq: int) -> Values:

@@ -6,11 +6,22 @@ from typing import Protocol, TypeVar
 
 from tracker.errors import Flag
 from tracker.records import Bools, Event, Flags, Geofence, Message, Order, Route, Track
+from tracker.scores import Score
 
 Document = Order | Geofence | Route
 Span = tuple[str, float, float]
 """driver_id, first and last fix_time."""
 D = TypeVar("D", Order, Geofence, Route)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredModel:
+    """What was learned of arrivals, as bytes."""
+
+    version: int
+    created_at: float
+    trips: int
+    model: bytes
 
 
 @dataclass(slots=True)
@@ -25,6 +36,7 @@ class Commit:
     messages: Sequence[Message] = ()  # each gets the next seq of its topic
     judgements: Sequence[tuple[str, float, Flag]] = ()  # driver_id, fix_time, of which kind the fix is after all
     told: Sequence[Span] = ()  # late fixes whose events these are
+    eta_models: Sequence[StoredModel] = ()  # the newest few stay
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +46,7 @@ class Committed:
     duplicate: Bools  # (k,) vertices of `aside` that were stored before
     seqs: Sequence[int]  # of each message
     late: Sequence[Span] = ()  # where late fixes were stored, maybe some of commits beside this one
+    scores: Sequence[Score] = ()  # of the ETAs that its arrivals decided
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +122,14 @@ class Store(Protocol):
 
     async def messages(self, topic: str, *, after: int, limit: int = 1000) -> list[tuple[int, Message]]:
         """Reliable messages of a topic with seq greater than `after`, in order."""
+
+    async def scores(
+        self, *, start: float | None = None, end: float | None = None, driver_id: str | None = None, limit: int = 10_000
+    ) -> list[Score]:
+        """Announced ETAs whose arrivals were in [start, end), the newest first."""
+
+    async def eta_model(self) -> StoredModel | None:
+        """The newest model."""
 
     async def last_seq(self, topic: str) -> int:
         """The seq of the newest message of a topic; 0 where there is none."""

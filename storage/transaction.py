@@ -9,10 +9,15 @@ from storage.rows import TABLES, Row, Statement
 from storage.segments import keep, repeated, spans, times
 from storage.store import Commit, Committed, Span
 from tracker.errors import Flag
-from tracker.records import Message, Track
+from tracker.records import Delivery, Message, Track
+from tracker.scores import Score, scores
 
 Steps = Generator[Statement | Track, Sequence[Row], Committed]
 """Gives a Track to insert or a Statement to run, takes the rows that came of it, returns what was found out."""
+
+
+MODELS_KEPT = 5
+"""The newest so many models of arrivals stay."""
 
 
 def steps(commit: Commit, wkb: str) -> Steps:
@@ -32,9 +37,13 @@ def steps(commit: Commit, wkb: str) -> Steps:
             yield fresh
             late = spans(keep(fresh, np.repeat(fresh.kind == Flag.LATE, np.diff(fresh.offset))))
     yield from _history(commit, late)
+    found = yield from _scores([e for e in commit.events if isinstance(e, Delivery) and e.kind == "driver_arrived"])
     yield from _documents(commit)
+    for model in commit.eta_models:
+        yield Statement(rows.INSERT_MODEL, [(model.version, model.created_at, model.trips, model.model)])
+        yield Statement(rows.DROP_MODELS, [(model.version - MODELS_KEPT,)])
     seqs = (yield from _messages(commit.messages)) if commit.messages else []
-    return Committed(duplicate, seqs, late)
+    return Committed(duplicate, seqs, late, found)
 
 
 def _history(commit: Commit, late: Sequence[Span]) -> Generator[Statement, Sequence[Row], None]:
@@ -52,6 +61,21 @@ def _history(commit: Commit, late: Sequence[Span]) -> Generator[Statement, Seque
     for sql, values in steps:
         if values:
             yield Statement(sql, values)
+
+
+def _scores(arrivals: Sequence[Delivery]) -> Generator[Statement, Sequence[Row], list[Score]]:
+    """What the ETAs announced of these orders were worth, among them those announced by this commit."""
+    found: list[Score] = []
+    for arrival in arrivals:
+        key = [(arrival.order_id, arrival.driver_id)]
+        if arrival.version > 1:
+            yield Statement(rows.DROP_SCORES, key)
+        if not arrival.withdrawn:
+            announced = yield Statement(rows.ANNOUNCED, key)
+            found += scores((e for e in map(rows.event, announced) if isinstance(e, Delivery)), arrival)
+    if found:
+        yield Statement(rows.INSERT_SCORE, [rows.score_values(score) for score in found])
+    return found
 
 
 def _documents(commit: Commit) -> Generator[Statement, Sequence[Row], None]:

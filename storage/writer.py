@@ -12,6 +12,7 @@ from storage.rows import key
 from storage.segments import concatenate, join
 from storage.store import Commit, Committed, Document, Store
 from tracker.errors import StoreUnavailable
+from tracker.records import Delivery
 
 _GROUP_FIXES = 50_000
 """A transaction takes no further put when it has so many fixes."""
@@ -132,6 +133,7 @@ def merge(commits: Sequence[Commit]) -> Commit:
         save=[document for commit in commits for document in commit.save],
         remove=list(removed),
         messages=[message for commit in commits for message in commit.messages],
+        eta_models=[model for commit in commits for model in commit.eta_models],
     )
 
 
@@ -139,11 +141,16 @@ def split(committed: Committed, commits: Sequence[Commit]) -> list[Committed]:
     """What each of the merged commits would have been told."""
     vertices = np.cumsum([0, *(len(commit.aside.fix_time) for commit in commits)])
     messages = np.cumsum([0, *(len(commit.messages) for commit in commits)])
+    arrived = [
+        {event.order_id for event in commit.events if isinstance(event, Delivery) and event.kind == "driver_arrived"}
+        for commit in commits
+    ]
     return [
         Committed(
             committed.duplicate[vertices[i] : vertices[i + 1]],
             committed.seqs[messages[i] : messages[i + 1]],
             committed.late,
+            [score for score in committed.scores if score.order_id in arrived[i]],
         )
         for i in range(len(commits))
     ]

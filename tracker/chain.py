@@ -40,6 +40,7 @@ class Stops(NamedTuple):
     eta_high: Floats
     metres: Floats  # to go when it was predicted
     through: Floats  # stops before it then
+    reckoned_s: Floats  # seconds to go, before `Intervals` said how far to trust them
     announced: Floats  # the ETA that its people know
     announced_at: Floats
 
@@ -90,12 +91,12 @@ def predict(
     rules: Rules,
     quiet: bool,
 ) -> Floats:
-    """Predict at each live leg that is due; news in rows (k, 8): kind, leg, slot, eta, low, high, metres, stops before.
+    """Predict at each live leg that is due; news in rows (k, 9), as `_note` fills them.
 
     Each driver's legs begin at `start` (m,); his stops in turn are `slot[chain[i] : chain[i + 1]]`. A prediction is due
     at fixed fix_times, so that any batching predicts from the same fixes; `quiet` makes no news of it.
     """
-    news = np.empty((16, 8))
+    news = np.empty((16, 9))
     count = 0
     for run in range(len(start)):
         mine = slot[chain[run] : chain[run + 1]]
@@ -109,7 +110,7 @@ def predict(
             if not legs.live[leg]:
                 continue
             if len(news) < count + len(mine):
-                news = np.concatenate((news, np.empty((len(news) + len(mine), 8))))
+                news = np.concatenate((news, np.empty((len(news) + len(mine), 9))))
             asked = pace.asked[driver]
             if asked or seconds == 0.0 or t // rules.interval_s != legs.t0[leg] // rules.interval_s:
                 pace.asked[driver] = False
@@ -186,7 +187,7 @@ def _reckon(
             seconds += factor * drive
         low, middle, high = quantiles(intervals, seconds, through)
         stops.eta[s], stops.eta_low[s], stops.eta_high[s] = t + middle, t + low, t + high
-        stops.metres[s], stops.through[s] = metres, through
+        stops.metres[s], stops.through[s], stops.reckoned_s[s] = metres, through, seconds
         latitude, longitude, at = stops.latitude[s], stops.longitude[s], along
         seconds += stops.service_s[s]
         through += 1
@@ -219,8 +220,8 @@ def _approaches(stops: Stops, s: int, is_next: bool, t: float, rules: Rules) -> 
 
 @compiled
 def _note(news: Floats, row: int, kind: int, leg: int, s: int, stops: Stops, t: float) -> None:
-    """Write a row of news; its people know this ETA now."""
+    """Kind, leg, slot, eta, low, high, metres, stops before and seconds reckoned; its people know this ETA now."""
     news[row, 0], news[row, 1], news[row, 2] = kind, leg, s
     news[row, 3], news[row, 4], news[row, 5] = stops.eta[s], stops.eta_low[s], stops.eta_high[s]
-    news[row, 6], news[row, 7] = stops.metres[s], stops.through[s]
+    news[row, 6], news[row, 7], news[row, 8] = stops.metres[s], stops.through[s], stops.reckoned_s[s]
     stops.announced[s], stops.announced_at[s] = stops.eta[s], t

@@ -45,7 +45,8 @@ class Predictions:
         self._paths = PathTable()
         self._pace = Pace(np.empty(0, np.bool_), np.empty(0), np.empty((2, 0)))
         self._columns = dict.fromkeys(
-            ("service_s", "along", "metres", "through", *_MILESTONES.values(), "announced_at"), np.empty(0)
+            ("service_s", "along", "metres", "through", "reckoned_s", *_MILESTONES.values(), "announced_at"),
+            np.empty(0),
         )
         self._now = -np.inf
         self.use(cold_model(settings))
@@ -53,12 +54,10 @@ class Predictions:
     # What is expected
 
     def use(self, model: EtaModel) -> None:
-        """Predict by this model from the next prediction on."""
+        """Predict by this model from the next prediction on; orders keep the service times that they have."""
         self.model = model
         self._rules = self._rules._replace(pace_trust=model.pace_trust)
         self._paths.forget_times()
-        for order in self._orders.by_id.values():
-            self._set_service(order)
 
     def set_order(self, order: Order, former: int | None) -> None:
         """An order is new, or other than it was; `former` is the driver who had it before."""
@@ -166,6 +165,7 @@ class Predictions:
             orders.eta_high,
             columns["metres"],
             columns["through"],
+            columns["reckoned_s"],
             orders.eta_announced,
             columns["announced_at"],
         )
@@ -208,7 +208,7 @@ class Predictions:
     def _event(self, kind: DeliveryStatus, slot: int, now: float, numbers: list[float]) -> Delivery:
         order = self._orders.by_id[self._orders.ids[slot]]
         driver_id = self._drivers.ids[int(self._orders.driver[slot])]
-        eta, low, high, metres, through = numbers
+        eta, low, high, metres, through, reckoned = numbers
         return Delivery(
             event_id=event_id(kind, driver_id, order.order_id, round(now * 1000)),
             kind=kind,
@@ -220,7 +220,12 @@ class Predictions:
             eta=round(eta, 3),
             eta_low=round(low, 3),
             eta_high=round(high, 3),
-            evidence={"metres": round(metres), "stops": int(through), "model": self.model.version},
+            evidence={
+                "metres": round(metres),
+                "stops": int(through),
+                "reckoned": round(reckoned, 1),
+                "model": self.model.version,
+            },
         )
 
     def withdraw(self, now: float) -> list[Delivery]:

@@ -13,7 +13,10 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from storage import Commit, Store, open_store
+from storage.rows import Statement
+from storage.store import StoredModel
 from tests.storage.test_rows import EVENTS, GEOFENCE, ORDER, ROUTE
+from tests.tracker.test_announce import delivery
 from tests.tracks import T0, run, runs, same, times
 from tracker.errors import ConfigurationError, Flag, StoreInUse
 from tracker.records import Geofence, Message, Order, Route, Track
@@ -206,6 +209,7 @@ import asyncio, sys
 sys.path.insert(0, "")
 from storage import Commit, open_store
 from tests.storage.test_store import message
+from tests.tracker.test_announce import delivery
 from tests.tracks import run, runs
 from tracker.errors import Flag
 
@@ -248,3 +252,29 @@ async def test_a_store_reads_and_commits_after_a_restart_where_it_was(store_url:
         committed = await store.commit(Commit(track=run("a", [n]), messages=[message(f"e{n}")]))
         assert list(committed.seqs) == [n + 1]
         await store.close()
+
+
+async def test_announced_etas_are_scored_once_with_the_arrival_and_again_when_it_is_amended(store: Store):
+    told = delivery(
+        event_id="told", kind="eta_changed", detected_at=T0, eta=T0 + 90, eta_low=T0 + 50, eta_high=T0 + 200
+    )
+    arrival = delivery(event_id="arrived", occurred_at=T0 + 100, detected_at=T0 + 104)
+    assert (await store.commit(Commit(events=[told]))).scores == []
+    (score,) = (await store.commit(Commit(events=[arrival]))).scores
+    assert (score.event_id, score.arrived_at, score.eta) == ("told", T0 + 100, T0 + 90)
+    await store.commit(Commit(events=[arrival]))
+    assert await store.scores() == [score]
+    assert await store.scores(end=T0 + 100) == await store.scores(driver_id="nobody") == []
+    await store.commit(Commit(events=[replace(arrival, version=2, occurred_at=T0 + 120)]))
+    assert [s.arrived_at for s in await store.scores(start=T0 + 110)] == [T0 + 120]
+    await store.commit(Commit(events=[replace(arrival, version=3, withdrawn=True)]))
+    assert await store.scores() == []
+
+
+async def test_the_newest_model_is_read_and_few_are_kept(store: Store):
+    assert await store.eta_model() is None
+    for version in range(1, 9):
+        await store.commit(Commit(eta_models=[StoredModel(version, T0, 10 * version, bytes([0, version]))]))
+    assert await store.eta_model() == StoredModel(8, T0, 80, b"\0\x08")
+    rows = await store.fetch(Statement("SELECT version FROM eta_models ORDER BY version", [()]))
+    assert [row["version"] for row in rows] == [4, 5, 6, 7, 8]

@@ -1,0 +1,80 @@
+"""What was learned as bytes, for a row of the store: numpy arrays in a zip (.npz), read without running anything."""
+
+import io
+import zipfile
+
+import msgspec
+import numpy as np
+
+from geo.eta import UnfitModel
+from geo.intervals import AT_S, QUANTILES, Intervals
+from geo.speeds import CELL_M, HOURS
+from tracker.learning import Learned
+
+FORMAT = "tracker.eta.live"
+VERSION = 1
+"""Raised whenever an older one would be read wrongly."""
+
+
+def to_bytes(learned: Learned) -> bytes:
+    """The state, so that `from_bytes` gives an equal one, to single precision."""
+    head = {
+        "format": FORMAT,
+        "version": VERSION,
+        "cell_m": CELL_M,
+        "trips": learned.trips,
+        "until": learned.until,
+        "by_driver": learned.by_driver,
+        "by_place": learned.by_place,
+    }
+    row, hour = np.nonzero(learned.driven.any(axis=0))
+    file = io.BytesIO()
+    np.savez_compressed(
+        file,
+        allow_pickle=False,
+        head=np.frombuffer(msgspec.json.encode(head), np.uint8),
+        cell=learned.cell,
+        row=row.astype(np.int32),
+        hour=hour.astype(np.uint8),
+        driven=learned.driven[:, row, hour].astype(np.float32),
+        circuity=learned.circuity,
+        service=learned.service,
+        strayed=learned.intervals.strayed,
+    )
+    return file.getvalue()
+
+
+def from_bytes(data: bytes) -> Learned:
+    """Read a state. Raises UnfitModel where the bytes are not one that this version can use."""
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}  # each with its checksum
+        head = msgspec.json.decode(arrays["head"].tobytes())
+        if head["format"] != FORMAT:
+            raise KeyError
+    except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile):
+        raise UnfitModel("this is not a live ETA model, or it is damaged: it has to be learned again") from None
+    if head["version"] != VERSION or head["cell_m"] != CELL_M:
+        raise UnfitModel(
+            f"the live ETA model has version {head['version']} with cells of {head['cell_m']} m, "
+            f"and this program reads {VERSION} with {CELL_M} m: it has to be learned again"
+        )
+    try:
+        cell = arrays["cell"]
+        driven = np.zeros((2, len(cell), HOURS))
+        driven[:, arrays["row"], arrays["hour"]] = arrays["driven"]
+        if arrays["strayed"].shape != (2, len(AT_S), len(QUANTILES)) or not np.isfinite(driven).all():
+            raise KeyError
+        return Learned(
+            trips=float(head["trips"]),
+            until=float(head["until"]),
+            cell=cell,
+            driven=driven,
+            circuity=arrays["circuity"],
+            service=arrays["service"],
+            by_driver={key: (float(n), float(s)) for key, (n, s) in head["by_driver"].items()},
+            by_place={key: (float(n), float(s)) for key, (n, s) in head["by_place"].items()},
+            intervals=Intervals(arrays["strayed"]),
+        )
+    except (AttributeError, KeyError, TypeError, ValueError, IndexError):
+        raise UnfitModel("the live ETA model does not fit this program: it has to be learned again") from None

@@ -1,0 +1,156 @@
+"""What each finished trip and each stop adds to what the fleet knows; forgets slowly, so that last year does not rule.
+
+Speeds are drawn from a cell in an hour of the week to the cell, to the fleet in that hour, to the fleet, to the
+settings: each level counts as so many metres of the one above it, so little driven says little.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from geo.compiled import compiled
+from geo.earth import distance
+from geo.intervals import Intervals, cold_intervals
+from geo.speeds import HOURS, Speeds, cell_of, hour_of
+from tracker.eta_model import COLD_PACE_TRUST, SERVICE_SHRINK, EtaModel, ServiceTimes
+from tracker.records import Floats, Ints
+from tracker.settings import EngineSettings
+
+FLEET_M, HOUR_M, CELL_M, CELL_HOUR_M = 5_000.0, 20_000.0, 1_000.0, 2_000.0
+"""What weighs as much as the level above: metres of the fleet, in an hour, in a cell, in a cell in an hour."""
+SLOWEST, FASTEST = 3.0, 0.02
+"""No pace beyond these is believed, s/m."""
+PAUSE_S = 120.0
+"""A longer silence within a trip is left out."""
+STANDING_S = 300.0
+"""Standing still for longer than this is a break, and not the road's."""
+LEAST_M = 200.0
+"""Shorter trips teach nothing of circuity."""
+SERVICE_MOST_S = 3600.0
+HALF_LIFE_DAYS = 60.0
+MOST_CELLS = 20_000
+"""So many cells are kept, those that were driven through most lately."""
+MOST_PLACES = 20_000
+"""So many addresses are kept, those of the most stops."""
+LEAST_STOPS = 0.1
+"""What has faded below this is forgotten."""
+PACE_TRUST, TRUST_TRIPS = 0.15, 20.0
+"""How much a driver's own pace counts in the end, and after how many trips of the fleet it is half way there."""
+
+
+@dataclass(slots=True)
+class Learned:
+    """Sums over what was driven; the state from which a model follows."""
+
+    trips: float = 0.0
+    until: float = 0.0
+    """occurred_at of the newest arrival in it, Unix seconds."""
+    cell: Ints = field(default_factory=lambda: np.empty(0, np.int64))
+    driven: Floats = field(default_factory=lambda: np.empty((2, 0, HOURS)))
+    """(2, cells, HOURS) seconds and metres; cells sorted."""
+    circuity: Floats = field(default_factory=lambda: np.zeros(2))
+    """Metres driven, and in a straight line."""
+    service: Floats = field(default_factory=lambda: np.zeros(2))
+    """Stops and their seconds; so the next two, by driver and by place."""
+    by_driver: dict[str, tuple[float, float]] = field(default_factory=dict)
+    by_place: dict[str, tuple[float, float]] = field(default_factory=dict)
+    intervals: Intervals = field(default_factory=cold_intervals)
+
+    def add_trip(self, t: Floats, latitude: Floats, longitude: Floats, *, whole: bool = True) -> None:
+        """Learn from the positions (n,) of a trip in order of time; a `whole` one leads from stop to stop."""
+        if len(t) < 2:
+            return
+        length = distance(latitude[:-1], longitude[:-1], latitude[1:], longitude[1:])
+        seconds = np.diff(t)
+        good = (seconds > 0) & (seconds <= PAUSE_S) & ~_breaks(length, seconds)
+        if not good.any():
+            return
+        middle = (latitude[:-1] + latitude[1:]) / 2, (longitude[:-1] + longitude[1:]) / 2
+        cell, hour = _where(middle[0][good], middle[1][good], t[:-1][good])
+        self._make_room(np.unique(cell))
+        row = np.searchsorted(self.cell, cell)
+        np.add.at(self.driven[0], (row, hour), seconds[good])
+        np.add.at(self.driven[1], (row, hour), length[good])
+        line = float(distance(latitude[0], longitude[0], latitude[-1], longitude[-1]))
+        if whole and line >= LEAST_M:
+            self.circuity += [float(length.sum()), line]
+        self.trips += 1
+
+    def add_stop(self, driver_id: str, place: str, seconds: float) -> None:
+        """Learn how long a stop took."""
+        seconds = min(max(seconds, 0.0), SERVICE_MOST_S)
+        self.service += [1.0, seconds]
+        for known, key in ((self.by_driver, driver_id), (self.by_place, place)):
+            stops, total = known.get(key, (0.0, 0.0))
+            known[key] = stops + 1.0, total + seconds
+
+    def forget(self, days: float) -> None:
+        """Let what was learned fade by so many days; what has nearly faded is dropped."""
+        keep = 0.5 ** (max(days, 0.0) / HALF_LIFE_DAYS)
+        self.driven *= keep
+        self.circuity *= keep
+        self.service *= keep
+        for known in (self.by_driver, self.by_place):
+            faded = sorted(((key, stops * keep, total * keep) for key, (stops, total) in known.items()), key=_stops)
+            known.clear()
+            known.update({key: (stops, total) for key, stops, total in faded[-MOST_PLACES:] if stops >= LEAST_STOPS})
+        metres = self.driven[1].sum(axis=1)
+        if len(self.cell) > MOST_CELLS:
+            kept = np.sort(np.argsort(-metres, kind="stable")[:MOST_CELLS])
+            self.cell, self.driven = self.cell[kept], self.driven[:, kept]
+
+    def model(self, version: int, settings: EngineSettings) -> EtaModel:
+        """The model that follows from it."""
+        seconds, metres = self.driven
+        default = 1.0 / settings.default_speed_mps
+        fleet = (seconds.sum() + FLEET_M * default) / (metres.sum() + FLEET_M)
+        anywhere = (seconds.sum(axis=0) + HOUR_M * fleet) / (metres.sum(axis=0) + HOUR_M)
+        cell = (seconds.sum(axis=1) + CELL_M * fleet) / (metres.sum(axis=1) + CELL_M)
+        parent = cell[:, None] * (anywhere / fleet)
+        pace = (seconds + CELL_HOUR_M * parent) / (metres + CELL_HOUR_M)
+        driven, line = self.circuity + FLEET_M * np.array([settings.circuity, 1.0])
+        stops, service = self.service + np.array([1.0, settings.service_s]) * SERVICE_SHRINK
+        trust = PACE_TRUST + (COLD_PACE_TRUST - PACE_TRUST) * TRUST_TRIPS / (TRUST_TRIPS + self.trips)
+        speeds = Speeds(
+            self.cell.copy(),
+            np.clip(pace, FASTEST, SLOWEST).astype(np.float32),
+            np.clip(anywhere, FASTEST, SLOWEST),
+            float(driven / line),
+        )
+        times = ServiceTimes(float(service / stops), dict(self.by_driver), dict(self.by_place))
+        return EtaModel(version, speeds, self.intervals, times, trust)
+
+    def _make_room(self, cells: Ints) -> None:
+        new = cells[~np.isin(cells, self.cell)]
+        if len(new):
+            at = np.searchsorted(self.cell, new)
+            self.cell = np.insert(self.cell, at, new)
+            self.driven = np.insert(self.driven, at, 0.0, axis=1)
+
+
+def _stops(known: tuple[str, float, float]) -> float:
+    return known[1]
+
+
+@compiled
+def _breaks(length: Floats, seconds: Floats) -> np.ndarray:
+    """(n,) which legs belong to a standstill of more than STANDING_S."""
+    found = np.zeros(len(length), np.bool_)
+    start, stood = 0, 0.0
+    for i in range(len(length) + 1):
+        if i < len(length) and length[i] < seconds[i]:  # slower than 1 m/s
+            stood += seconds[i]
+            continue
+        if stood > STANDING_S:
+            found[start:i] = True
+        start, stood = i + 1, 0.0
+    return found
+
+
+@compiled
+def _where(latitude: Floats, longitude: Floats, t: Floats) -> tuple[Ints, Ints]:
+    """Cell and hour of the week of points (n,)."""
+    cell, hour = np.empty(len(t), np.int64), np.empty(len(t), np.int64)
+    for i in range(len(t)):
+        cell[i], hour[i] = cell_of(latitude[i], longitude[i]), hour_of(t[i])
+    return cell, hour
