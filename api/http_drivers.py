@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from api.http_documents import expected
 from api.http_requests import GEOJSON, Call, Page, respond
-from geo.kalman import ACCURACY_PER_SIGMA
+from geo.motion import ACCURACY_PER_SIGMA
 from tracker.codec import iso
 from tracker.drivers import Latest
 from tracker.errors import NotAllowed, NotFound

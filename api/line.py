@@ -9,7 +9,7 @@ import numpy as np
 import structlog
 
 from api.services import Services
-from geo.kalman import ACCURACY_PER_SIGMA
+from geo.motion import ACCURACY_PER_SIGMA
 from storage.store import Commit, Committed
 from tracker.announce import delivery_messages, transition_messages
 from tracker.channels import channel

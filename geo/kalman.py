@@ -1,38 +1,60 @@
-"""The live filter: constant velocity, each driver's fixes in order. Gates outliers, stands still at stops.
+"""The live filter: each driver's fixes in order, many drivers at once. Judges outliers, stands still at stops.
 
-State and covariance are the same for east and north, so a driver's covariance is three numbers. Phones filter their own
-fixes, so where a fix carries no accuracy the filter follows it closely and only gates; it must do no harm.
+Whether a fix is an outlier shows best by the fixes after it. Where a fix is doubtful the filter follows both beliefs,
+and the one that is better by the next two fixes stands: the estimate is always that of the likelier so far, and a
+judgement of one of the last two fixes may be revised. (A multiple hypothesis test with two hypotheses and N-scan 2:
+Blackman, Multiple Hypothesis Tracking for Multiple Target Tracking, 2004.)
 """
 
 from dataclasses import dataclass
-from math import atan2, cos, degrees, floor, hypot, isfinite, nan, radians, sin, sqrt
+from math import atan2, degrees, hypot, inf, isfinite, log, nan, pi, sqrt
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from geo.compiled import compiled
-from geo.earth import metric_scale
+from geo.compiled import compiled, helper
+from geo.earth import metric_scale, wrapped
+from geo.motion import (
+    ACCURACY_PER_SIGMA,
+    COURSE_MIN_MPS,
+    Motion,
+    Spread,
+    Velocity,
+    acceleration,
+    first,
+    innovation,
+    innovation_variance,
+    own_velocity,
+    predict,
+    spread,
+    with_position,
+    with_velocity,
+)
 
 Floats = NDArray[np.float64]
+Reals = NDArray[np.float32]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-ACCURACY_PER_SIGMA = 1.515
-"""Android's accuracy is the 68 % radius; the 68 % radius of a circular normal is 1.515 sigma."""
-BIAS_SHARE = 0.71
-"""Share of a fix's sigma that is correlated over many seconds, which no filter removes."""
-JITTER_SIGMA_M = 1.0
-"""Sigma of the white part of a fix that reports no accuracy."""
-VELOCITY_SIGMA_MPS = 0.7
-"""Sigma per axis of a device's own speed and course."""
-UNKNOWN_VELOCITY_SIGMA_MPS = 10.0
-COURSE_MIN_MPS = 1.0
-"""Slower than this a course says nothing."""
-
 ESTIMATE = ("latitude", "longitude", "speed", "course", "sigma")
-HOLD_M, HOLD_SHARE = 4.0, 0.6
-"""A driver whose device stands still is held while fixes stay within so many metres, or share of their accuracy."""
+DOUBT = 6.0
+"""A belief less likely than the best by this, as a difference of logarithms, is dropped."""
+OUTLIER_NEAR_M, OUTLIER_FAR_M = 20.0, 450.0
+"""An outlier may be anywhere around: its distance is taken as uniform up to so far, its density as flat so near."""
+HOLD_M, HOLD_SHARE = 6.0, 0.6
+"""A driver who stands is held while the filter stays within so many metres, or share of the accuracy."""
+HOLD_MPS, LET_GO_MPS = 0.8, 1.5
+"""Where a device does not tell its speed, slower than the one is standing, until faster than the other ..."""
+HOLD_VARIANCE = 1.0
+"""... where the variance of the filter's own velocity is less than this, m²/s²."""
+
+_SCORE, _VERDICTS, _MISSES = 12, 13, 14
+"""Of a belief, after its Motion: logarithm of its likelihood over the best one's; a bit a fix that is an outlier, the
+last fix lowest; outliers in a row."""
+_BELIEF = 15
+_TIME, _LATITUDE, _LONGITUDE, _SEEN, _SEEN_BEFORE = range(5)
+_SPEED, _COURSE, _SIGMA, _STANDING = range(4)
 
 
 class Noise(NamedTuple):
@@ -40,89 +62,84 @@ class Noise(NamedTuple):
 
     default_accuracy_m: float
     min_accuracy_m: float
-    outlier_gate: float
+    outlier_share: float
     outlier_patience: float
     filter_reset_s: float
     still_speed_mps: float
-
-
-class _Motion(NamedTuple):
-    """How a driver moves, in metres from his last estimate, and how sure that is."""
-
-    east: float
-    north: float
-    speed_east: float
-    speed_north: float
-    p: float  # variance of the position per axis
-    c: float  # covariance of position and velocity
-    v: float  # variance of the velocity
-
-
-class _Estimate(NamedTuple):
-    """What is known of a driver; also the columns of a FilterState."""
-
-    time: float
-    latitude: float
-    longitude: float
-    speed_east: float
-    speed_north: float
-    p: float
-    c: float
-    v: float
-    misses: float  # outliers in a row up to now
-    speed: float
-    course: float
-    sigma: float
 
 
 @dataclass(frozen=True, slots=True)
 class FilterState:
     """What is known of each driver, a row a driver; NaN before the first fix."""
 
-    array: Floats  # (drivers, len(_Estimate._fields))
+    place: Floats  # (drivers, 5): time, latitude, longitude of the newest believed fix; times of the last two fixes
+    belief: Reals  # (drivers, 2, 15): the best belief and another one, in metres from the place
+    shown: Floats  # (drivers, 4): speed, course, sigma, standing (1 or 0)
 
     @classmethod
     def empty(cls, capacity: int) -> "FilterState":
         """Drivers never seen."""
-        return cls(np.full((capacity, len(_Estimate._fields)), nan))
+        return cls(
+            np.full((capacity, 5), nan),
+            np.full((capacity, 2, _BELIEF), nan, np.float32),
+            np.full((capacity, 4), nan),
+        )
 
     def grown(self, extra: int) -> "FilterState":
         """The same with room for more."""
-        return FilterState(np.concatenate([self.array, FilterState.empty(extra).array]))
+        more = FilterState.empty(extra)
+        return FilterState(
+            np.concatenate([self.place, more.place]),
+            np.concatenate([self.belief, more.belief]),
+            np.concatenate([self.shown, more.shown]),
+        )
 
-    def _column(self, name: str) -> Floats:
-        column: Floats = self.array[:, _Estimate._fields.index(name)]
-        return column
+    def forget(self, rows: Ints) -> None:
+        """Make these drivers as if never seen."""
+        self.place[rows], self.belief[rows], self.shown[rows] = nan, nan, nan
+
+    def __len__(self) -> int:
+        return len(self.place)
 
     @property
     def time(self) -> Floats:
         """fix_time of the newest believed fix, Unix seconds."""
-        return self._column("time")
+        return self.place[:, _TIME]
 
     @property
     def latitude(self) -> Floats:
         """Estimate, degrees."""
-        return self._column("latitude")
+        return self.place[:, _LATITUDE]
 
     @property
     def longitude(self) -> Floats:
         """Estimate, degrees."""
-        return self._column("longitude")
+        return self.place[:, _LONGITUDE]
 
     @property
     def speed(self) -> Floats:
         """The device's own where it reports one, else the filter's; m/s."""
-        return self._column("speed")
+        return self.shown[:, _SPEED]
 
     @property
     def course(self) -> Floats:
         """Over ground, degrees; the last one known while standing."""
-        return self._column("course")
+        return self.shown[:, _COURSE]
 
     @property
     def sigma(self) -> Floats:
         """Standard deviation of the position per axis, m."""
-        return self._column("sigma")
+        return self.shown[:, _SIGMA]
+
+
+class Updated(NamedTuple):
+    """What fixes told, in columns of n fixes and r revisions."""
+
+    outlier: Bools  # (n,) as far as known by then; an outlier leaves no trace
+    estimate: Floats  # (5, n) in the rows of ESTIMATE; that of an outlier is the prediction for its time
+    revised_by: Ints  # (r,) the fix that showed that an earlier one of its driver had been judged wrongly
+    revised_time: Floats  # (r,) fix_time of that one, one of the two before
+    revised: Bools  # (r,) whether it is an outlier, as far as known now
 
 
 def update(
@@ -135,23 +152,23 @@ def update(
     course: Floats,
     accuracy: Floats,
     noise: Noise,
-) -> tuple[Bools, Floats]:
-    """Advance the drivers `rows` by the fixes in columns (n,), by driver, then time; degrees, m/s and m.
-
-    Returns which fixes are outliers and left no trace, (n,), and estimates (5, n) in the rows of ESTIMATE; that of an
-    outlier is the prediction for its time.
-
-    Standard Kalman equations for a constant-velocity model with white acceleration (Bar-Shalom, Li, Kirubarajan,
-    Estimation with Applications to Tracking and Navigation, 2001, 6.2.2), position and velocity updates in sequence.
-    """
-    outlier, estimate = np.empty(len(rows), np.bool_), np.empty((len(ESTIMATE), len(rows)))
-    _advance(state.array, rows, time, latitude, longitude, speed, course, accuracy, noise, outlier, estimate)
-    return outlier, estimate
+) -> Updated:
+    """Advance the drivers `rows` by the fixes in columns (n,), by driver, then time; degrees, m/s and m."""
+    n = len(rows)
+    outlier, estimate = np.empty(n, np.bool_), np.empty((len(ESTIMATE), n))
+    revised_by, revised_time, revised = np.empty(2 * n, np.int64), np.empty(2 * n), np.empty(2 * n, np.bool_)
+    count = _advance(
+        state.place, state.belief, state.shown, rows, time, latitude, longitude, speed, course, accuracy, noise,
+        np.empty((4, _BELIEF)), outlier, estimate, revised_by, revised_time, revised,
+    )  # fmt: skip
+    return Updated(outlier, estimate, revised_by[:count], revised_time[:count], revised[:count])
 
 
 @compiled
 def _advance(
-    state: Floats,
+    place: Floats,
+    belief: Reals,
+    shown: Floats,
     rows: Ints,
     time: Floats,
     latitude: Floats,
@@ -160,149 +177,157 @@ def _advance(
     course: Floats,
     accuracy: Floats,
     noise: Noise,
+    candidates: Floats,
     outlier: Bools,
     estimate: Floats,
-) -> None:
-    """`update` in place."""
+    revised_by: Ints,
+    revised_time: Floats,
+    revised: Bools,
+) -> int:
+    """`update` in place; how many judgements are revised."""
+    revisions = 0
     for i in range(len(rows)):
-        s = state[rows[i]]
-        last = _Estimate(s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7], s[8], s[9], s[10], s[11])
-        outlier[i], now = _step(last, time[i], latitude[i], longitude[i], speed[i], course[i], accuracy[i], noise)
-        estimate[0, i], estimate[1, i], estimate[2, i] = now.latitude, now.longitude, now.speed
-        estimate[3, i], estimate[4, i] = now.course, now.sigma
-        if outlier[i]:
-            s[8] = now.misses
+        here, beliefs, show = place[rows[i]], belief[rows[i]], shown[rows[i]]
+        metres_north, metres_east = metric_scale(latitude[i])
+        fix = spread(accuracy[i], noise.default_accuracy_m, noise.min_accuracy_m)
+        own = own_velocity(speed[i], course[i], noise.still_speed_mps)
+        dt = time[i] - here[_SEEN]
+        if dt <= noise.filter_reset_s:
+            east = wrapped(longitude[i] - here[_LONGITUDE]) * metres_east
+            north = (latitude[i] - here[_LATITUDE]) * metres_north
+            changed = _judge(beliefs, candidates, dt, east, north, fix, own, noise)
+            for back in range(2):
+                if changed >> back & 1:
+                    revised_by[revisions], revised_time[revisions] = i, here[_SEEN + back]
+                    revised[revisions] = int(beliefs[0, _VERDICTS]) >> back + 1 & 1
+                    revisions += 1
         else:
-            for field in range(len(now)):
-                s[field] = now[field]
+            here[_LATITUDE], here[_LONGITUDE] = latitude[i], longitude[i]
+            show[_COURSE], show[_STANDING] = nan, 0.0
+            _put(candidates[0], first(0.0, 0.0, fix, own), 0.0, 0, 0.0)
+            _keep_best(beliefs, candidates, 1)
+        here[_SEEN], here[_SEEN_BEFORE] = time[i], here[_SEEN]
+        m = _motion(beliefs[0])
+        outlier[i] = int(beliefs[0, _VERDICTS]) & 1
+        if not outlier[i]:
+            if not _held(m, fix, own, show):
+                _move(here, beliefs, metres_north, metres_east)
+            here[_TIME] = time[i]
+            _tell(show, m, own, course[i])
+        aside = outlier[i] and show[_STANDING] == 0.0
+        estimate[0, i] = min(max(here[_LATITUDE] + (m.north / metres_north if aside else 0.0), -90.0), 90.0)
+        estimate[1, i] = wrapped(here[_LONGITUDE] + (m.east / metres_east if aside else 0.0))
+        estimate[2, i], estimate[3, i], estimate[4, i] = show[_SPEED], show[_COURSE], sqrt(max(m.pp, 0.0))
+    return revisions
 
 
-@compiled
-def _step(
-    last: _Estimate,
-    time: float,
-    latitude: float,
-    longitude: float,
-    speed: float,
-    course: float,
-    accuracy: float,
-    noise: Noise,
-) -> tuple[bool, _Estimate]:
-    """One fix: whether it is an outlier, and what is known after it, or in its place."""
-    metres_north, metres_east = metric_scale(latitude)
-    east = _wrap(longitude - last.longitude) * metres_east
-    north = (latitude - last.latitude) * metres_north
-    sigma, r = _spread(accuracy, noise)
-    still = speed < noise.still_speed_mps
-    measured = still or (isfinite(speed) and isfinite(course))
-    own_east, own_north = _own_velocity(speed, course, still, measured)
-    misses = 0.0
-    fresh = not time - last.time <= noise.filter_reset_s
-    if not fresh:
-        m = _predict(last, time - last.time)
-        off = (east - m.east) ** 2 + (north - m.north) ** 2
-        if off > noise.outlier_gate * (m.p + sigma * sigma):
-            misses = last.misses + 1.0
-            fresh = misses >= noise.outlier_patience
-            if not fresh:
-                there = _wrap(last.longitude + m.east / metres_east)
-                pace = hypot(last.speed_east, last.speed_north)
-                return True, _Estimate(
-                    time, last.latitude + m.north / metres_north, there, m.speed_east, m.speed_north,
-                    m.p, m.c, m.v, misses, pace, last.course, sqrt(m.p),
-                )  # fmt: skip
-            misses = 0.0
-    if fresh:
-        velocity_sigma = VELOCITY_SIGMA_MPS if measured else UNKNOWN_VELOCITY_SIGMA_MPS
-        m = _Motion(0.0, 0.0, own_east, own_north, r, 0.0, velocity_sigma**2)
-        here = latitude, longitude
+@helper
+def _judge(
+    beliefs: Reals, candidates: Floats, dt: float, east: float, north: float, fix: Spread, own: Velocity, noise: Noise
+) -> int:
+    """Follow what is believed through one fix; which judgements of the two before it are revised, as bits."""
+    before, count, q = int(beliefs[0, _VERDICTS]), 0, acceleration(dt, fix.told)
+    for number in range(2):
+        score, misses = np.float64(beliefs[number, _SCORE]), np.float64(beliefs[number, _MISSES])
+        if not score > -inf:
+            continue
+        verdicts = int(beliefs[number, _VERDICTS]) << 1 & 7
+        m = predict(_motion(beliefs[number]), dt, fix.wane_s, q)
+        true, false = _evidence(m, east, north, fix, noise.outlier_share)
+        if false > true - DOUBT:
+            if misses + 1.0 >= noise.outlier_patience:
+                _put(candidates[count], first(east, north, fix, own), score + false, 0, 0.0)
+            else:
+                _put(candidates[count], m, score + false, verdicts | 1, misses + 1.0)
+            count += 1
+        if true > false - DOUBT:
+            after = with_velocity(with_position(m, east, north, fix), own)
+            _put(candidates[count], after, score + true, verdicts, 0.0)
+            count += 1
+    _keep_best(beliefs, candidates, count)
+    return (int(beliefs[0, _VERDICTS]) >> 1 ^ before) & 3
+
+
+@helper
+def _evidence(m: Motion, east: float, north: float, fix: Spread, outlier_share: float) -> tuple[float, float]:
+    """Logarithm of the likelihood of a fix if it is true, and if it is an outlier."""
+    variance = innovation_variance(m, fix)
+    off_east, off_north = innovation(m, east, north, fix)
+    square = off_east * off_east + off_north * off_north
+    true = -0.5 * square / variance - log(2.0 * pi * variance) + log(1.0 - outlier_share)
+    false = log(outlier_share) - log(2.0 * pi * OUTLIER_FAR_M * max(sqrt(square), OUTLIER_NEAR_M))
+    return true, false
+
+
+@helper
+def _keep_best(beliefs: Reals, candidates: Floats, count: int) -> None:
+    """Keep the best candidate, and the next that judges the fix before the last two alike and is not hopeless."""
+    best, other = 0, -1
+    for i in range(1, count):
+        if candidates[i, _SCORE] > candidates[best, _SCORE]:
+            best = i
+    for i in range(count):
+        alike = int(candidates[i, _VERDICTS]) >> 2 == int(candidates[best, _VERDICTS]) >> 2
+        hopeful = candidates[i, _SCORE] > candidates[best, _SCORE] - DOUBT
+        if i != best and alike and hopeful and (other < 0 or candidates[i, _SCORE] > candidates[other, _SCORE]):
+            other = i
+    for field in range(_BELIEF):
+        beliefs[0, field] = candidates[best, field]
+        if other >= 0:
+            beliefs[1, field] = candidates[other, field]
+    beliefs[0, _SCORE] = 0.0
+    beliefs[1, _SCORE] = candidates[other, _SCORE] - candidates[best, _SCORE] if other >= 0 else -inf
+
+
+@helper
+def _held(m: Motion, fix: Spread, own: Velocity, show: Floats) -> bool:
+    """Whether a driver who stood stands still, near enough; `show` learns whether he stands now."""
+    stood, pace = show[_STANDING] == 1.0, hypot(m.speed_east, m.speed_north)
+    if isfinite(own.speed):
+        stands = own.still
+    elif stood:
+        stands = pace < LET_GO_MPS
     else:
-        m = _with_position(m, east, north, r)
-        if measured:
-            m = _with_velocity(m, own_east, own_north)
-        hold = max(HOLD_M, HOLD_SHARE * sigma * ACCURACY_PER_SIGMA)
-        if still and east * east + north * north < hold * hold:
-            here = last.latitude, last.longitude
-        else:
-            here = last.latitude + m.north / metres_north, _wrap(last.longitude + m.east / metres_east)
-    pace = hypot(m.speed_east, m.speed_north)
-    if not (isfinite(course) and not speed < COURSE_MIN_MPS):
-        course = degrees(atan2(m.speed_east, m.speed_north)) % 360.0 if pace >= COURSE_MIN_MPS else last.course
-    if not isfinite(speed):
-        speed = pace
-    spread = sqrt(m.p + (BIAS_SHARE * sigma) ** 2)
-    return False, _Estimate(
-        time, here[0], here[1], m.speed_east, m.speed_north, m.p, m.c, m.v, misses, speed, course, spread
+        stands = pace < HOLD_MPS and m.vv < HOLD_VARIANCE
+    show[_STANDING] = 1.0 if stands else 0.0
+    near = max(HOLD_M, HOLD_SHARE * ACCURACY_PER_SIGMA * fix.sigma)
+    return stood and stands and hypot(m.east, m.north) < near
+
+
+@helper
+def _move(here: Floats, beliefs: Reals, metres_north: float, metres_east: float) -> None:
+    """Put the place where the best belief is."""
+    east, north = beliefs[0, 0], beliefs[0, 1]
+    here[_LATITUDE] = min(max(here[_LATITUDE] + north / metres_north, -90.0), 90.0)
+    here[_LONGITUDE] = wrapped(here[_LONGITUDE] + east / metres_east)
+    for number in range(2):
+        beliefs[number, 0] -= east
+        beliefs[number, 1] -= north
+
+
+@helper
+def _tell(show: Floats, m: Motion, own: Velocity, course: float) -> None:
+    """Speed, course and sigma after a believed fix."""
+    pace = 0.0 if show[_STANDING] == 1.0 else hypot(m.speed_east, m.speed_north)
+    if isfinite(course) and not own.speed < COURSE_MIN_MPS:
+        show[_COURSE] = course
+    elif pace >= COURSE_MIN_MPS:
+        show[_COURSE] = degrees(atan2(m.speed_east, m.speed_north)) % 360.0
+    show[_SPEED] = own.speed if isfinite(own.speed) else pace
+    show[_SIGMA] = sqrt(max(m.pp, 0.0))
+
+
+@helper
+def _motion(belief: Reals) -> Motion:
+    b, wide = belief, np.float64
+    return Motion(
+        wide(b[0]), wide(b[1]), wide(b[2]), wide(b[3]), wide(b[4]), wide(b[5]),
+        wide(b[6]), wide(b[7]), wide(b[8]), wide(b[9]), wide(b[10]), wide(b[11]),
     )  # fmt: skip
 
 
-@compiled
-def _wrap(longitude: float) -> float:
-    """A longitude, or a difference of two, as [-180, 180)."""
-    return longitude - 360.0 * floor((longitude + 180.0) / 360.0)
-
-
-@compiled
-def _spread(accuracy: float, noise: Noise) -> tuple[float, float]:
-    """Sigma of a fix for the gate, and the variance of its white part for the update."""
-    known = isfinite(accuracy)
-    sigma = max(accuracy if known else noise.default_accuracy_m, noise.min_accuracy_m) / ACCURACY_PER_SIGMA
-    return sigma, (sigma if known else JITTER_SIGMA_M) ** 2
-
-
-@compiled
-def _own_velocity(speed: float, course: float, still: bool, measured: bool) -> tuple[float, float]:
-    """What a device tells of its velocity, east and north; zero where it tells nothing."""
-    if still or not measured:
-        return 0.0, 0.0
-    angle = radians(course)
-    return speed * sin(angle), speed * cos(angle)
-
-
-@compiled
-def _predict(last: _Estimate, dt: float) -> _Motion:
-    """Seconds later. Drivers turn and brake: the longer the gap, the less a velocity says."""
-    q = min(max(0.5 * dt, 0.5), 8.0)
-    return _Motion(
-        last.speed_east * dt,
-        last.speed_north * dt,
-        last.speed_east,
-        last.speed_north,
-        last.p + dt * (2 * last.c + dt * (last.v + q * dt / 3)),
-        last.c + dt * (last.v + q * dt / 2),
-        last.v + q * dt,
-    )
-
-
-@compiled
-def _with_position(m: _Motion, east: float, north: float, r: float) -> _Motion:
-    """Corrected by a position of variance r."""
-    gain = 1.0 / (m.p + r)
-    of_position, of_velocity = m.p * gain, m.c * gain
-    off_east, off_north = east - m.east, north - m.north
-    return _Motion(
-        m.east + of_position * off_east,
-        m.north + of_position * off_north,
-        m.speed_east + of_velocity * off_east,
-        m.speed_north + of_velocity * off_north,
-        (1 - of_position) * m.p,
-        (1 - of_position) * m.c,
-        m.v - of_velocity * m.c,
-    )
-
-
-@compiled
-def _with_velocity(m: _Motion, east: float, north: float) -> _Motion:
-    """Corrected by a device's own velocity."""
-    gain = 1.0 / (m.v + VELOCITY_SIGMA_MPS**2)
-    of_position, of_velocity = m.c * gain, m.v * gain
-    off_east, off_north = east - m.speed_east, north - m.speed_north
-    return _Motion(
-        m.east + of_position * off_east,
-        m.north + of_position * off_north,
-        m.speed_east + of_velocity * off_east,
-        m.speed_north + of_velocity * off_north,
-        m.p - of_position * m.c,
-        (1 - of_velocity) * m.c,
-        (1 - of_velocity) * m.v,
-    )
+@helper
+def _put(candidate: Floats, m: Motion, score: float, verdicts: int, misses: float) -> None:
+    for i in range(len(m)):
+        candidate[i] = m[i]
+    candidate[_SCORE], candidate[_VERDICTS], candidate[_MISSES] = score, verdicts, misses

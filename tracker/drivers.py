@@ -76,7 +76,7 @@ class DriverTable:
     def forget_motion(self, rows: Ints) -> None:
         """Follow these drivers anew from their next fixes; their clocks were wrong."""
         if len(rows):
-            self.filter.array[rows] = np.nan
+            self.filter.forget(rows)
             self.good[rows] = -np.inf
 
     def _grow(self) -> None:

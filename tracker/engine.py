@@ -5,13 +5,14 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from geo import kalman
+from geo.motion import ACCURACY_PER_SIGMA
 from tracker import deliveries, gate, tracks
 from tracker.drivers import DriverTable, Latest
 from tracker.errors import Flag
 from tracker.eta import Predictions
 from tracker.eta_model import EtaModel
 from tracker.orders import OrderTable, Stage
-from tracker.records import Event, FixBatch, Flags, Floats, Geofence, Ints, Order, Route, Track, Updates
+from tracker.records import Event, FixBatch, Flags, Floats, Geofence, Ints, Order, Revisions, Route, Track, Updates
 from tracker.settings import EngineSettings
 from tracker.transitions import Fences
 
@@ -24,7 +25,7 @@ class Engine:
         self._noise = kalman.Noise(
             default_accuracy_m=settings.default_accuracy_m,
             min_accuracy_m=settings.min_accuracy_m,
-            outlier_gate=settings.outlier_gate,
+            outlier_share=settings.outlier_share,
             outlier_patience=settings.outlier_patience,
             filter_reset_s=settings.filter_reset_s,
             still_speed_mps=settings.still_speed_mps,
@@ -43,8 +44,8 @@ class Engine:
         live, coarse = gate.set_aside_coarse(
             batch, gate.in_order(batch, flag, Flag.ACCEPTED), drivers, self._settings, flag
         )
-        prior = drivers.filter.array[batch.driver[live], :3].T  # time, latitude, longitude before this batch
-        estimate = self._filter(batch, live, flag)
+        prior = drivers.filter.place[batch.driver[live], :3].T  # time, latitude, longitude before this batch
+        estimate, revised = self._filter(batch, live, flag)
         believed = flag[live] == Flag.ACCEPTED
         index = live[believed]
         legs = tracks.legs(batch, index, estimate, prior[:, believed])
@@ -75,20 +76,21 @@ class Engine:
             aside_index,
             events,
             list(found.orders.values()),
+            revised,
         )
 
-    def _filter(self, batch: FixBatch, live: Ints, flag: Flags) -> Floats:
+    def _filter(self, batch: FixBatch, live: Ints, flag: Flags) -> tuple[Floats, Revisions]:
         """Estimates (5, n) in the rows of `kalman.ESTIMATE`; outliers become so in `flag`. Others stay as measured."""
         measured = (
             batch.latitude,
             batch.longitude,
             batch.speed,
             batch.course,
-            batch.accuracy / kalman.ACCURACY_PER_SIGMA,
+            batch.accuracy / ACCURACY_PER_SIGMA,
         )
         stored = (flag != Flag.DUPLICATE) & (flag < Flag.REJECTED)
         estimate = np.where(stored, np.stack(measured), np.nan)
-        outlier, estimate[:, live] = kalman.update(
+        found = kalman.update(
             self._drivers.filter,
             batch.driver[live],
             batch.fix_time[live],
@@ -99,8 +101,10 @@ class Engine:
             batch.accuracy[live],
             self._noise,
         )
-        flag[live[outlier]] = Flag.OUTLIER
-        return estimate
+        estimate[:, live] = found.estimate
+        flag[live[found.outlier]] = Flag.OUTLIER
+        driver = batch.driver[live[found.revised_by]]
+        return estimate, Revisions(driver, found.revised_time, found.revised)
 
     def _remember(self, batch: FixBatch, index: Ints) -> None:
         columns = (batch.latitude, batch.longitude, batch.speed, batch.course, batch.accuracy)

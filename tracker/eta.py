@@ -88,7 +88,7 @@ class Predictions:
         ahead = chains.slot[self._orders.stage[chains.slot] < Stage.DEPARTED]
         places = self._orders.latitude[ahead], self._orders.longitude[ahead]
         self._columns["along"][ahead] = self._paths.place(driver, *places)
-        here = self._drivers.filter.array[[driver], :3].T  # time, latitude, longitude
+        here = self._drivers.filter.place[[driver], :3].T  # time, latitude, longitude
         if here[0, 0] >= self._now - self._settings.silent_after_s:  # NaN before his first fix
             along, live = np.array([self._paths.reached(driver)]), np.ones(1, np.bool_)
             drives = Drives(np.array([driver]), here[0], here[0], here[1], here[2], np.zeros(1), along, live)

@@ -243,6 +243,15 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True, slots=True)
+class Revisions:
+    """What fixes showed of the two before them of the same driver; columns (r,), a later one has the last word."""
+
+    driver: Ints
+    fix_time: Floats
+    outlier: Bools  # whether it is one, as far as known now
+
+
+@dataclass(frozen=True, slots=True)
 class Updates:
     """What one `Engine.ingest` found. Columns follow the batch, fix by fix; NaN where a fix was refused."""
 
@@ -255,5 +264,6 @@ class Updates:
     track: Track  # accepted
     aside: Track  # late and outliers: stored beside the track, each only if it is not stored yet
     aside_index: Ints  # (k,) the input fix of each vertex of `aside`
-    events: list[Event] = field(default_factory=list)  # Transition and Delivery, in order of time
-    orders: list[Order] = field(default_factory=list)  # as the events left them
+    events: list[Event]  # Transition and Delivery, in order of time
+    orders: list[Order]  # as the events left them
+    revised: Revisions  # what is judged otherwise than when it came

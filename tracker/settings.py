@@ -22,12 +22,12 @@ class EngineSettings:
     """Refuse locations that an app made up; else they are kept, and flagged."""
 
     # The live filter
-    default_accuracy_m: float = 5.0
+    default_accuracy_m: float = 3.5
     """Accuracy assumed where a device reports none."""
     min_accuracy_m: float = 2.0
     """No device is believed to be better than this."""
-    outlier_gate: float = 16.0
-    """Squared Mahalanobis distance beyond which a fix is an outlier (chi-squared, 2 degrees of freedom)."""
+    outlier_share: float = 0.01
+    """Share of fixes expected to be outliers: the higher, the sooner a fix off the track is one."""
     outlier_patience: int = 3
     """So many outliers in a row restart the filter where they are."""
     filter_reset_s: float = 120.0

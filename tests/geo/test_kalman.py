@@ -6,10 +6,10 @@ from hypothesis import strategies as st
 from geo.kalman import ACCURACY_PER_SIGMA, FilterState, Noise, update
 
 NOISE = Noise(
-    default_accuracy_m=5.0,
+    default_accuracy_m=3.5,
     min_accuracy_m=2.0,
-    outlier_gate=16.0,
-    outlier_patience=3,
+    outlier_share=0.01,
+    outlier_patience=3.0,
     filter_reset_s=120.0,
     still_speed_mps=0.5,
 )
@@ -22,8 +22,8 @@ def run(fixes, state=None, noise=NOISE):
     t, north, speed, course, accuracy = np.array(fixes, float).T
     place = 25.0 + north * METRE, np.full(len(t), 121.5)
     rows = np.zeros(len(t), np.int64)
-    outlier, estimate = update(state or FilterState.empty(1), rows, t, *place, speed, course, accuracy, noise)
-    return outlier.tolist(), estimate
+    found = update(state or FilterState.empty(1), rows, t, *place, speed, course, accuracy, noise)
+    return found.outlier.tolist(), found.estimate
 
 
 def test_the_first_fix_is_believed_as_it_is() -> None:
@@ -79,7 +79,7 @@ def test_the_antimeridian_is_no_border() -> None:
     longitude = np.array([179.9998, 179.9999, -180.0, -179.9999, -179.9998])
     nothing = np.full(5, NAN)
     columns = np.arange(5.0), np.zeros(5), longitude, nothing, nothing, np.full(5, 5.0)
-    outlier, estimate = update(FilterState.empty(1), np.zeros(5, np.int64), *columns, NOISE)
+    outlier, estimate, *_ = update(FilterState.empty(1), np.zeros(5, np.int64), *columns, NOISE)
     assert not outlier.any()
     assert (abs(abs(estimate[1]) - 180) < 0.001).all()
     assert ((estimate[1] >= -180) & (estimate[1] <= 180)).all()
@@ -110,7 +110,7 @@ def columns(drives):
 def test_any_split_into_calls_gives_the_same_bits_and_never_nan(drives, random) -> None:
     whole = columns(drives)
     state = FilterState.empty(len(drives))
-    outlier, estimate = update(state, *whole, NOISE)
+    outlier, estimate, revised_by, revised_time, revised = update(state, *whole, NOISE)
     part = np.array([random.randrange(3) for _ in whole[0]])
     for row in range(len(drives)):
         part[whole[0] == row] = np.sort(part[whole[0] == row])
@@ -118,8 +118,12 @@ def test_any_split_into_calls_gives_the_same_bits_and_never_nan(drives, random) 
     for number in range(3):
         index = np.flatnonzero(part == number)
         parts.append((index, *update(again, *(column[index] for column in whole), NOISE)))
-    for index, outlier_part, estimate_part in parts:
+    revisions = []
+    for index, outlier_part, estimate_part, by, time, to in parts:
         np.testing.assert_array_equal(outlier_part, outlier[index])
         np.testing.assert_array_equal(estimate_part, estimate[:, index])
-    np.testing.assert_array_equal(again.array, state.array)
+        revisions += zip(index[by].tolist(), time.tolist(), to.tolist(), strict=True)
+    assert sorted(revisions) == sorted(zip(revised_by.tolist(), revised_time.tolist(), revised.tolist(), strict=True))
+    for name in ("place", "belief", "shown"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(state, name))
     assert np.isfinite(estimate[[0, 1, 2, 4]]).all()

@@ -13,7 +13,7 @@ def test_rows_stay_while_the_table_grows() -> None:
     assert table.row("d7") == 7
     assert table.find("nobody") is None
     assert len(table.newest) >= 1000
-    assert table.filter.array.shape[0] == len(table.newest)
+    assert len(table.filter) == len(table.newest)
 
 
 def test_latest_leaves_out_who_was_never_seen() -> None:
