@@ -28,7 +28,7 @@ format: .venv/dev.stamp  ## format and fix what can be fixed
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
 
-bench: .venv/dev.stamp  ## measure; ARGS='-k fences' for some
+bench: .venv/bench.stamp  ## measure, and fail where a ratio fell; ARGS='-k fences' for some, '-k guard --record' to record
 	@scripts/debian.sh postgresql-postgis
 	@$(PYTEST) benchmarks -o python_files='bench_*.py' -o python_functions='bench_* test_*' --benchmark-only --benchmark-sort=fullname \
 		--benchmark-columns=min,median,ops,rounds $(ARGS)
@@ -42,6 +42,7 @@ reference: .venv/dev.stamp  ## write docs/reference.md from the code
 lock: .venv/dev.stamp  ## pin the newest versions that pyproject.toml allows
 	$(COMPILE) --upgrade --group build --output-file requirements.lock
 	$(COMPILE) --upgrade --group dev --constraints requirements.lock --output-file requirements-dev.lock
+	$(COMPILE) --upgrade --group bench --constraints requirements-dev.lock --output-file requirements-bench.lock
 
 clean:  ## remove .venv and every cache
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .benchmarks
@@ -53,3 +54,7 @@ clean:  ## remove .venv and every cache
 .venv/dev.stamp: requirements-dev.lock pyproject.toml scripts/setup.sh
 	@scripts/setup.sh requirements-dev.lock
 	@touch .venv/run.stamp $@
+
+.venv/bench.stamp: requirements-bench.lock .venv/dev.stamp
+	@scripts/setup.sh requirements-bench.lock
+	@touch .venv/run.stamp .venv/dev.stamp $@
