@@ -4,15 +4,17 @@ import asyncio
 import re
 import sys
 import time
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, get_args
 
 import typer
 
+from api import eta
 from api.auth import secret_of, sign
 from api.config import Config, engine_settings, load
+from api.progress import progress
 from tracker.channels import Role
 from tracker.errors import ConfigurationError, InvalidInput, TrackerError
 
@@ -25,6 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.add_typer(eta.app, name="eta")
 
 Host = Annotated[str | None, typer.Option(help="Address to listen on; else 127.0.0.1.")]
 Port = Annotated[int | None, typer.Option(help="Port to listen on; else 8000.")]
@@ -107,7 +110,7 @@ def replay(
     settings = engine_settings(set_ or [], load(config).engine)
     recorded = read_fixes(fixes)
     warm_up()
-    with _progress("replaying", len(recorded)) as advance:
+    with progress("replaying", len(recorded)) as advance:
         summary = run(
             recorded,
             out,
@@ -148,7 +151,7 @@ def send(
     index = only_driver(recorded, driver)
 
     async def run() -> None:
-        with _progress("sending", len(index)) as advance:
+        with progress("sending", len(index)) as advance:
             async with DriverClient(url, token, notify=lambda text: typer.echo(f"tracker: {text}", err=True)) as client:
                 try:
                     await run_send(
@@ -209,19 +212,6 @@ def _factor(text: str) -> float:
     if match is None or not float(match[1]):
         raise InvalidInput(f'--speed: "{text}" is not a factor such as 10x')
     return float(match[1])
-
-
-@contextmanager
-def _progress(what: str, total: int) -> Iterator[Any]:
-    """A progress bar on a terminal; gives a function that takes the number of fixes done."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task(what, total=total)
-        yield lambda done: progress.advance(task, done)
 
 
 def _fail(message: str) -> NoReturn:

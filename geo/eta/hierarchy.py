@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geo.compiled import compiled
-from geo.eta.effects import EFFECTS, Effect, knots, terms
+from geo.eta.effects import EFFECTS, Effect, Term, knots, terms
 from geo.eta.ridge import Sparse, solve
 from geo.eta.trips import Trips
 
@@ -18,10 +18,12 @@ PRIOR_MPS = 7.0
 """Speed before any trip has been seen; all effects are drawn to it in the end."""
 LEAST_S = 20.0
 """No trip counts as shorter when errors are weighted."""
-ROUNDS = 3
-"""Times the squared error is weighted anew, to come near the relative absolute one."""
-SOFT = 0.1
+TOLERANCES = 1e-2, 3e-3, 3e-3
+"""Rounds of weighting the squared error anew, to come near the relative absolute one, and how exact each is."""
+SOFT = 0.15
 """Relative errors below this count as squares."""
+COARSE = 400
+"""An effect with no more columns than this is solved for exactly in every step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ class Hierarchy:
 
     def seconds(self, trips: Trips) -> Floats:
         """(n,) seconds each trip takes; a key that was never seen adds nothing to its parents. NaN gives NaN."""
-        total, acting = trips.metres / PRIOR_MPS, terms(trips)
+        total, acting = _base(trips), terms(trips)
         for effect in EFFECTS:
             term = acting[effect.name]
             added = self._added(effect, term.key, trips.minute[term.trip]) * term.value
@@ -74,50 +76,69 @@ def fit(trips: Trips, seconds: Floats, progress: Callable[[float], object] = lam
 
     The relative absolute error is made small by rounds of weighted squares (iteratively reweighted least squares).
     """
-    design = Design.of(trips)
-    base, x = trips.metres / PRIOR_MPS, np.zeros(design.matrix.columns)
-    for turn in range(ROUNDS):
+    design, base = Design.of(trips), _base(trips)
+    x = np.zeros(design.matrix.columns)
+    for turn, tolerance in enumerate(TOLERANCES):
         expected = np.maximum(base + design.matrix.times(x), LEAST_S)
         off = np.abs(seconds - expected) / expected if turn else np.full(len(seconds), 2.0 * SOFT)
         weight = 2.0 * SOFT / np.maximum(off, SOFT) / expected**2
-        x = solve(design.matrix, seconds - base, weight, design.ridge, x)
-        progress((turn + 1) / ROUNDS)
+        if turn:
+            weight *= np.sqrt(expected / seconds)
+        x = solve(design.matrix, seconds - base, weight, design.ridge, x, design.coarse, tolerance)
+        progress((turn + 1) / len(TOLERANCES))
     return design.hierarchy(x)
+
+
+def _base(trips: Trips) -> Floats:
+    """(n,) s before anything is learned: what a planner reckons where it does so for every step, else PRIOR_MPS."""
+    planned = trips.sums(trips.planned + np.nan_to_num(trips.delay))
+    return np.where(np.isfinite(planned) & (planned > 0), planned, trips.metres / PRIOR_MPS)
 
 
 @dataclass(frozen=True, slots=True)
 class Design:
     """The effects of trips as one sparse matrix (trips, keys x knots of all effects) of metres' worth."""
 
+    effects: tuple[Effect, ...]  # in the order of their columns
     keys: Mapping[str, Ints]
     matrix: Sparse
     ridge: Floats
+    coarse: int
+    """Columns of the effects with few keys, which come first."""
 
     @classmethod
     def of(cls, trips: Trips) -> "Design":
         """Line the effects up, each with the keys that occur."""
-        keys, parts, scale, columns = dict[str, Ints](), list[tuple[Ints, Ints, Floats]](), list[Floats](), 0
+        acting, keys, places = dict[str, Term](), dict[str, Ints](), dict[str, Ints]()
         for name, term in terms(trips).items():
-            effect = next(e for e in EFFECTS if e.name == name)
             known = term.key >= 0
-            keys[name], column = np.unique(term.key[known], return_inverse=True)
-            row, column, value = _merged(term.trip[known], column, term.value[known], len(keys[name]))
-            if effect.knots == 1:
-                parts.append((row, columns + column, value))
-            else:
+            acting[name] = Term(term.trip[known], term.key[known], term.value[known])
+            keys[name], places[name] = np.unique(term.key[known], return_inverse=True)
+        effects = tuple(sorted(EFFECTS, key=lambda effect: len(keys[effect.name]) * effect.knots))
+        sizes = [len(keys[effect.name]) * effect.knots for effect in effects]
+        parts = list[tuple[Ints, Ints, Floats]]()
+        for effect, first in zip(effects, np.cumsum([0, *sizes]).tolist(), strict=False):
+            term = acting[effect.name]
+            row, column, value = _merged(term.trip, places[effect.name], term.value, len(keys[effect.name]))
+            column = first + column * effect.knots
+            if effect.knots > 1:
                 before, after, share = knots(effect, trips.minute[row])
-                at = columns + column * effect.knots
-                parts += [(row, at + before, value * (1.0 - share)), (row, at + after, value * share)]
-            size = len(keys[name]) * effect.knots
-            scale.append(np.full(size, effect.ridge))
-            columns += size
+                parts.append((row, column + after, value * share))
+                column, value = column + before, value * (1.0 - share)
+            parts.append((row, column, value))
         row, column, value = (np.concatenate(column) for column in zip(*parts, strict=True))
-        return cls(keys, Sparse(row, column, value, len(trips), columns), np.concatenate(scale))
+        return cls(
+            effects,
+            keys,
+            Sparse.of(row, column, value, len(trips), sum(sizes)),
+            np.repeat([effect.ridge for effect in effects], sizes),
+            sum(size for size in sizes if size <= COARSE),
+        )
 
     def hierarchy(self, x: Floats) -> Hierarchy:
         """The effects with their solved values."""
         slowness, start = dict[str, Floats](), 0
-        for effect in EFFECTS:
+        for effect in self.effects:
             size = len(self.keys[effect.name]) * effect.knots
             slowness[effect.name] = x[start : start + size].reshape(-1, effect.knots)
             start += size

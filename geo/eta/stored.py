@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from geo.eta.boost import Trees
 from geo.eta.calibration import Calibration
 from geo.eta.effects import EFFECTS
 from geo.eta.hierarchy import Hierarchy
@@ -28,10 +29,8 @@ def to_bytes(model: Model) -> bytes:
         "trips": model.trips,
         "effects": [[e.name, e.knots] for e in EFFECTS],
     }
-    arrays: dict[str, NDArray[Any]] = {
-        "calibration.at": model.calibration.at,
-        "calibration.quantile": model.calibration.quantile,
-    }
+    arrays: dict[str, NDArray[Any]] = {f"trees.{name}": column for name, column in model.trees._asdict().items()}
+    arrays |= {"calibration.at": model.calibration.at, "calibration.quantile": model.calibration.quantile}
     for i, effect in enumerate(EFFECTS):
         arrays[f"keys.{i}"] = model.hierarchy.keys[effect.name]
         arrays[f"slowness.{i}"] = model.hierarchy.slowness[effect.name].astype(np.float32)
@@ -62,6 +61,10 @@ def from_bytes(data: bytes) -> Model:
         if any(slowness[e.name].shape != (len(keys[e.name]), e.knots) for e in EFFECTS):
             raise KeyError
         calibration = Calibration(arrays["calibration.at"], arrays["calibration.quantile"])
-        return Model(Hierarchy(keys, slowness), calibration, head["kind"], tuple(head["classes"]), int(head["trips"]))
+        trees = Trees(*(arrays[f"trees.{name}"] for name in Trees._fields))
+        if trees.feature.shape != trees.threshold.shape or len(trees.leaf) != len(trees.feature):
+            raise KeyError
+        rest = head["kind"], tuple(head["classes"]), int(head["trips"])
+        return Model(Hierarchy(keys, slowness), trees, calibration, *rest)
     except (KeyError, TypeError):
         raise UnfitModel("the ETA model does not fit this program: train it again") from None

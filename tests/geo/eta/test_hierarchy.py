@@ -14,7 +14,7 @@ def test_with_no_trips_everything_goes_at_the_prior_speed() -> None:
 
 
 def test_it_learns_which_streets_are_slow() -> None:
-    trips, seconds = towns.trips(3000, noise=0.05)
+    trips, seconds = towns.trips(1500, noise=0.05)
     unseen, truth = towns.trips(300, seed=1, noise=0.05)
     learned = hierarchy.fit(trips, seconds)
 
@@ -31,7 +31,7 @@ def test_an_edge_never_seen_goes_at_the_speed_of_its_class() -> None:
 
 
 def test_rush_hour_is_slower() -> None:
-    trips, seconds = towns.trips(2000)
+    trips, seconds = towns.trips(1000)
     learned = hierarchy.fit(trips, seconds)
     rush, night = (Trips.of([0, 1], [-5], 100.0, [minute]) for minute in (8 * 60.0, 3 * 60.0))
 

@@ -5,9 +5,9 @@ from geo.eta import Model, UnfitModel, from_bytes, stored, to_bytes
 from tests import towns
 
 
-@pytest.mark.parametrize("n", [0, 100])
+@pytest.mark.parametrize("n", [0, 300])
 def test_a_model_survives_as_bytes(n: int) -> None:
-    trips, taken = towns.trips(100)
+    trips, taken = towns.trips(300)
     model = Model.fit(trips.take(np.arange(n)), taken[:n])
     again = from_bytes(to_bytes(model))
 
