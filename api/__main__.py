@@ -92,7 +92,9 @@ def replay(
     out: Annotated[
         Path,
         typer.Option(
-            metavar="DIR", help="Where positions.csv, events.ndjson and summary.json are written.", show_default=False
+            metavar="DIR",
+            help="Where positions.csv, events.ndjson, stays.csv, trips.csv and summary.json go.",
+            show_default=False,
         ),
     ],
     geofences: Annotated[Path | None, typer.Option(metavar="FILE", help="GeoJSON FeatureCollection.")] = None,

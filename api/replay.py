@@ -14,7 +14,20 @@ from api.files import Fixes
 from api.recorded import Recorded
 from tracker.engine import Engine
 from tracker.errors import Flag, InvalidInput
-from tracker.records import Delivery, Event, FixBatch, Flags, Floats, Geofence, Ints, Order, Revisions, Transition
+from tracker.records import (
+    Delivery,
+    Event,
+    FixBatch,
+    Flags,
+    Floats,
+    Geofence,
+    Ints,
+    Order,
+    Revisions,
+    Stay,
+    Transition,
+    Trip,
+)
 from tracker.settings import EngineSettings
 
 BATCH = 4096
@@ -30,9 +43,9 @@ def replay(
     orders: Iterable[Order] = (),
     progress: Callable[[int], object] = lambda done: None,
 ) -> dict[str, Any]:
-    """Write positions.csv, events.ndjson and summary.json into `out`, and return the summary. Raises InvalidInput.
+    """Write positions.csv, events.ndjson, stays.csv, trips.csv and summary.json into `out`; return the summary.
 
-    `progress` is called with the number of fixes done since the last call.
+    `progress` is called with the number of fixes done since the last call. Raises InvalidInput.
     """
     engine = Engine(settings)
     for geofence in geofences:
@@ -42,19 +55,25 @@ def replay(
     flag = np.zeros(len(fixes), np.uint8)
     estimate = np.full((5, len(fixes)), np.nan)
     kinds: Counter[str] = Counter()
+    spans: list[Stay | Trip] = []
     try:
         out.mkdir(parents=True, exist_ok=True)
         started = time.perf_counter()
         with (out / "events.ndjson").open("wb") as file:
-            for events, index, estimates, done in _run(engine, fixes, flag, settings):
+            for events, index, estimates, done in _run(engine, fixes, flag, spans, settings):
                 estimate[:, index] = estimates
                 file.writelines(_line(event) for event in events)
                 kinds.update(_counted(event) for event in events)
                 progress(done)
+        spans += engine.finish()
         seconds = time.perf_counter() - started
         with (out / "positions.csv").open("w", encoding="utf-8", newline="\n") as text:
             _write_positions(text, fixes, flag, estimate)
-        summary = _summary(fixes, flag, kinds, seconds)
+        _write_spans(out, spans)
+        summary = _summary(fixes, flag, kinds, seconds) | {
+            "stays": sum(isinstance(span, Stay) for span in spans),
+            "trips": sum(isinstance(span, Trip) for span in spans),
+        }
         (out / "summary.json").write_bytes(msgspec.json.format(msgspec.json.encode(summary)) + b"\n")
     except OSError as error:
         raise InvalidInput(f"{error.filename}: cannot be written: {error.strerror}") from None
@@ -62,10 +81,10 @@ def replay(
 
 
 def _run(
-    engine: Engine, fixes: Fixes, flag: Flags, settings: EngineSettings
+    engine: Engine, fixes: Fixes, flag: Flags, spans: list[Stay | Trip], settings: EngineSettings
 ) -> Iterator[tuple[Sequence[Event], Ints, Floats, int]]:
     """What each batch, and each group of late fixes, tells: events, some fixes
-    and their estimates (5, k), how many of them are new; fills in `flag`.
+    and their estimates (5, k), how many of them are new; fills in `flag`, adds to `spans`.
     """
     rows = {driver_id: engine.driver_row(driver_id) for driver_id in dict.fromkeys(fixes.driver_id)}
     driver = np.fromiter((rows[driver_id] for driver_id in fixes.driver_id), np.int64, len(fixes))
@@ -88,6 +107,7 @@ def _run(
         recorded.take(index, batch, updates)
         flag[index] = updates.flag
         revisions.append(updates.revised)
+        spans += updates.spans
         estimate = np.stack([updates.latitude, updates.longitude, updates.speed, updates.course, updates.sigma])
         yield updates.events, index, estimate, len(index)
         for amended in recorded.amended(float(received_at[index].max())):
@@ -162,6 +182,25 @@ def _write_positions(file: TextIO, fixes: Fixes, flag: Flags, estimate: Floats) 
         f"{_text(sigma, 3)},{texts[fate]}\n"
         for driver, t, lat, lon, speed, course, sigma, fate in zip(fixes.driver_id, *columns, strict=True)
     )
+
+
+def _write_spans(out: Path, spans: list[Stay | Trip]) -> None:
+    """stays.csv and trips.csv, by driver and time; `ongoing` is 1 where the recording ends before it does."""
+    spans = sorted(spans, key=lambda span: (span.driver_id, span.started_at))
+    with (out / "stays.csv").open("w", encoding="utf-8", newline="\n") as file:
+        file.write("driver_id,started_at,ended_at,latitude,longitude,ongoing\n")
+        file.writelines(
+            f"{_quoted(s.driver_id)},{s.started_at:.3f},{s.ended_at:.3f},{s.latitude:.7f},{s.longitude:.7f},{s.ongoing:d}\n"
+            for s in spans
+            if isinstance(s, Stay)
+        )
+    with (out / "trips.csv").open("w", encoding="utf-8", newline="\n") as file:
+        file.write("driver_id,started_at,ended_at,distance,ongoing\n")
+        file.writelines(
+            f"{_quoted(t.driver_id)},{t.started_at:.3f},{t.ended_at:.3f},{t.distance:.1f},{t.ongoing:d}\n"
+            for t in spans
+            if isinstance(t, Trip)
+        )
 
 
 def _text(value: float, digits: int) -> str:

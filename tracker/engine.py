@@ -1,4 +1,4 @@
-"""The order of the steps a batch of fixes goes through, and nothing else: gate, filter, fences, deliveries, ETA."""
+"""The order of the steps a batch of fixes goes through, and nothing else: gate, filter, fences, orders, ETA, stays."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -12,9 +12,24 @@ from tracker.errors import Flag
 from tracker.eta import Predictions
 from tracker.eta_model import EtaModel
 from tracker.orders import OrderTable, Stage
-from tracker.records import Event, FixBatch, Flags, Floats, Geofence, Ints, Order, Revisions, Route, Track, Updates
+from tracker.records import (
+    Event,
+    FixBatch,
+    Flags,
+    Floats,
+    Geofence,
+    Ints,
+    Order,
+    Revisions,
+    Route,
+    Stay,
+    Track,
+    Trip,
+    Updates,
+)
 from tracker.settings import EngineSettings
 from tracker.transitions import Fences
+from tracker.trips import Motion
 
 
 class Engine:
@@ -32,6 +47,7 @@ class Engine:
         )
         self._drivers = DriverTable()
         self._fences = Fences(settings)
+        self._motion = Motion(settings)
         self._orders = OrderTable(settings)
         self._predictions = Predictions(self._drivers, self._orders, settings)
         self._routes: dict[str, Route] = {}
@@ -57,6 +73,7 @@ class Engine:
         self._remember(batch, index)
 
         events: list[Event] = [*self._fences.advance(legs, drivers.ids)]
+        spans = self._follow_motion(batch, index, estimate)
         found = deliveries.Found()
         chains = self._predictions.before(legs)
         deliveries.advance(self._orders, legs, estimate[2, index], drivers, self._settings, found)
@@ -77,7 +94,13 @@ class Engine:
             events,
             list(found.orders.values()),
             revised,
+            spans,
         )
+
+    def _follow_motion(self, batch: FixBatch, index: Ints, estimate: Floats) -> list[Stay | Trip]:
+        latitude, longitude, _, _, sigma = estimate[:, index]
+        driver, time, speed = batch.driver[index], batch.fix_time[index], batch.speed[index]
+        return self._motion.advance(driver, time, latitude, longitude, speed, sigma, self._drivers.ids)
 
     def _filter(self, batch: FixBatch, live: Ints, flag: Flags) -> tuple[Floats, Revisions]:
         """Estimates (5, n) in the rows of `kalman.ESTIMATE`; outliers become so in `flag`. Others stay as measured."""
@@ -214,6 +237,15 @@ class Engine:
             return False
         return bool(self._orders.is_next[slot] or self._orders.distance[slot] <= self._settings.visible_m)
 
+    def staying(self, driver_id: str) -> float | None:
+        """Since when a driver has been staying where he is; None when he is under way."""
+        row = self._drivers.find(driver_id)
+        return None if row is None else self._motion.staying(row)
+
+    def finish(self) -> list[Stay | Trip]:
+        """The last stay and trip of each driver at the end of a recording, as far as they got."""
+        return self._motion.finish(self._drivers.ids)
+
     def eta(self, order_id: str) -> tuple[float, float, float] | None:
         """When the order's driver is expected: 10 %, 50 % and 90 % quantiles, Unix seconds.
 
@@ -241,7 +273,8 @@ class Engine:
         batch = tracks.batch_of(tails, self.driver_row)
         flag = np.zeros(len(batch), np.uint8)
         live = gate.in_order(batch, flag, Flag.ACCEPTED)
-        self._filter(batch, live, flag)
+        estimate, _ = self._filter(batch, live, flag)
+        self._follow_motion(batch, live[flag[live] == Flag.ACCEPTED], estimate)
         self._drivers.advance(batch, live, live[:0])
         for driver_id, fix_time in newest:
             self._drivers.stored[self.driver_row(driver_id)] = fix_time

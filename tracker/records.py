@@ -177,6 +177,27 @@ class Delivery(Event, frozen=True, kw_only=True):
     eta_high: float | None = None
 
 
+class Stay(msgspec.Struct, frozen=True):
+    """A driver stayed at a place; started_at is dated back to when he stopped."""
+
+    driver_id: str
+    started_at: float
+    ended_at: float  # where `ongoing`, that of the newest fix
+    latitude: float
+    longitude: float
+    ongoing: bool = False
+
+
+class Trip(msgspec.Struct, frozen=True):
+    """A driver was under way, from one stay to the next."""
+
+    driver_id: str
+    started_at: float
+    ended_at: float
+    distance: float  # metres along the way
+    ongoing: bool = False
+
+
 class Destination(msgspec.Struct, frozen=True, omit_defaults=True):
     """Where an order goes: a point with a radius, or a GeoJSON Polygon or MultiPolygon."""
 
@@ -267,3 +288,4 @@ class Updates:
     events: list[Event]  # Transition and Delivery, in order of time
     orders: list[Order]  # as the events left them
     revised: Revisions  # what is judged otherwise than when it came
+    spans: list[Stay | Trip]  # that are over by now

@@ -45,6 +45,16 @@ class EngineSettings:
     dwell_after_s: float = 120.0
     """Time inside a fence before `dwell`."""
 
+    # Stays and trips
+    stay_after_s: float = 60.0
+    """Staying for so long is a stay; 60 to 120 s for deliveries, 30 s for halts in traffic."""
+    stay_radius_m: float = 60.0
+    """A stay keeps within so many metres of its mean place; 4 m for halts in traffic. More when accuracy is poor."""
+    stay_merge_s: float = 60.0
+    """Staying again at the same place after so short an absence is the same stay."""
+    moving_mps: float = 0.8
+    """Getting on faster than this is moving."""
+
     # Deliveries
     arrival_radius_m: float = 50.0
     """Radius of a destination given as a point without one."""

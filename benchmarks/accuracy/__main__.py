@@ -11,6 +11,7 @@ from benchmarks.accuracy.report import Row, show
 
 TESTS: dict[str, str] = {
     "fences": "who enters and leaves circles, and when",
+    "stays": "when drivers stop and go on",
     "routes": "how far along his route a driver is",
     "storage": "how few vertices a stored track has",
 }

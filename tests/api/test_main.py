@@ -147,7 +147,9 @@ def test_replay_writes_its_files(tracker, fixes):
     assert sorted(path.name for path in (fixes.parent / "out").iterdir()) == [
         "events.ndjson",
         "positions.csv",
+        "stays.csv",
         "summary.json",
+        "trips.csv",
     ]
 
 

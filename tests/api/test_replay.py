@@ -66,10 +66,25 @@ def test_a_drive_through_a_geofence_to_an_order_gives_both_kinds_of_events(tmp_p
     assert sum(summary["events"].values()) == len(events)
 
 
+def test_stays_and_trips_are_written_also_those_that_go_on(tmp_path):
+    _, _, summary = run(passing(), tmp_path)
+    with (tmp_path / "stays.csv").open(newline="") as file:
+        assert list(csv.DictReader(file)) == []
+    (trip,) = csv.DictReader((tmp_path / "trips.csv").read_text().splitlines())
+    assert (trip["driver_id"], float(trip["started_at"]), trip["ongoing"]) == ("A", T0, "1")
+    assert (summary["stays"], summary["trips"]) == (0, 1)
+    run(drive(np.minimum(np.arange(200) * 10.0, 600.0), np.arange(200)), tmp_path)
+    (stay,) = csv.DictReader((tmp_path / "stays.csv").read_text().splitlines())
+    assert float(stay["started_at"]) == pytest.approx(T0 + 60, abs=8) and stay["ongoing"] == "1"
+    (trip,) = csv.DictReader((tmp_path / "trips.csv").read_text().splitlines())
+    assert (trip["ended_at"], trip["ongoing"]) == (stay["started_at"], "0")
+    assert float(trip["distance"]) == pytest.approx(600, abs=30)
+
+
 def test_the_same_file_gives_the_same_bytes(tmp_path):
     for name in ("one", "two"):
         run(passing(), tmp_path / name, geofences=[circle(300.0)], orders=[order_at(600.0)])
-    for file in ("positions.csv", "events.ndjson"):
+    for file in ("positions.csv", "events.ndjson", "stays.csv", "trips.csv"):
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
 
 
