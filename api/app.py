@@ -12,6 +12,7 @@ import uvicorn
 
 from api.auth import Authenticator
 from api.config import Config
+from api.historian import Historian
 from api.learning import Teacher, learn_forever, load_model
 from api.line import Line
 from api.logs import configure_logs
@@ -51,17 +52,18 @@ async def running(config: Config, clock: Callable[[], float] = time.time) -> Asy
         )
         services.line = Line(services)
         services.office = Office(services)
+        services.historian = Historian(services)
         services.teacher = Teacher(store, config.engine)
         await load_model(services)
         await _restore(services)
         await writer.start()
-        flushing = asyncio.create_task(_flush_forever(services))
-        learning = asyncio.create_task(learn_forever(services))
+        works = (_flush_forever(services), learn_forever(services), services.historian.work())
+        tasks = [asyncio.create_task(work) for work in works]
         try:
             yield services
         finally:
-            learning.cancel()
-            flushing.cancel()
+            for task in tasks:
+                task.cancel()
             await services.line.drained()
             await writer.close()
     finally:
@@ -167,6 +169,7 @@ async def _restore(services: Services) -> None:
         tails=snapshot.tails,
         newest=snapshot.newest,
     )
+    services.historian.note(snapshot.late)
     log.info("restored", drivers=len(snapshot.tails), orders=len(snapshot.orders), geofences=len(snapshot.geofences))
 
 

@@ -145,8 +145,9 @@ class Line:
             log.error("commit failed", error=repr(error))
             _refuse(parts, error if isinstance(error, TrackerError) else TrackerError())
             return
-        flag = updates.flag
-        flag[updates.aside_index[future.result().duplicate]] = Flag.DUPLICATE
+        flag, committed = updates.flag, future.result()
+        flag[updates.aside_index[committed.duplicate]] = Flag.DUPLICATE
+        self._services.historian.note(committed.late)
         for value, count in zip(*np.unique(flag, return_counts=True), strict=True):
             self.counts[Flag(int(value)).code] += int(count)
         for part in parts:

@@ -20,6 +20,9 @@ class ServerCollector(Collector):
         """Every metric, as it is now."""
         s = self._services
         yield _counters("tracker_fixes", "Fixes by what became of them.", "result", s.line.counts)
+        retold = "Events that late fixes told or changed: late, amended (a new version), withdrawn."
+        told = Counter({result: s.historian.counts[result] for result in ("late", "amended", "withdrawn")})
+        yield _counters("tracker_retold_events", retold, "result", told)
         frames = Counter({result: s.hub.counts[result] for result in ("delivered", "conflated", "dropped")})
         yield _counters(
             "tracker_frames",

@@ -16,6 +16,7 @@ from tracker.hub import Hub
 
 if TYPE_CHECKING:
     from api.auth import Authenticator
+    from api.historian import Historian
     from api.learning import Teacher
     from api.line import Line
     from api.office import Office
@@ -34,6 +35,7 @@ class Services:
     authenticator: "Authenticator"
     line: "Line" = field(init=False)
     office: "Office" = field(init=False)
+    historian: "Historian" = field(init=False)
     teacher: "Teacher" = field(init=False)
     scoreboard: Scoreboard = field(default_factory=Scoreboard)
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)

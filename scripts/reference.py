@@ -74,7 +74,8 @@ METRICS = """## Metrics
 
 | name | meaning |
 |---|---|
-| `tracker_fixes_total{result}` | fixes by what became of them: `accepted`, `outlier`, `late`, `duplicate`, or the code of the refusal |
+| `tracker_fixes_total{result}` | fixes by what became of them: `accepted`, `outlier`, `late`, `coarse`, `duplicate`, or the code of the refusal |
+| `tracker_retold_events_total{result}` | events that late fixes told or changed: `late`, `amended` (a new version), `withdrawn` |
 | `tracker_frames_total{result}` | messages to subscribers: `delivered`, `conflated`, `dropped` |
 | `tracker_slow_connections_total` | connections closed because they did not read |
 | `tracker_connections` | WebSockets open now |

@@ -28,14 +28,16 @@ DRIVERS_SEEN = """
     SELECT driver_id, newest, last_time FROM seen WHERE newest >= $1"""
 """Steps from driver to driver through the index: as fast after a year as on the first day."""
 
-INSIDE = """
+_INSIDE = """
     SELECT driver_id, geofence_id, occurred_at FROM (
         SELECT driver_id, geofence_id, occurred_at, kind, row_number() OVER (
             PARTITION BY driver_id, geofence_id ORDER BY occurred_at DESC, detected_at DESC, kind
         ) AS newest
-        FROM events WHERE kind IN ('enter', 'exit') AND geofence_id IS NOT NULL AND NOT withdrawn
+        FROM events WHERE kind IN ('enter', 'exit') AND geofence_id IS NOT NULL AND NOT withdrawn {which}
     ) AS membership WHERE newest = 1 AND kind = 'enter'"""
 """At the same instant an exit comes before an enter."""
+INSIDE = _INSIDE.format(which="")
+INSIDE_BEFORE = _INSIDE.format(which="AND driver_id = $1 AND detected_at < $2")
 
 JUDGEMENTS = "SELECT * FROM judgements WHERE driver_id = $1 AND fix_time >= $2 AND fix_time < $3"
 EVERY_VERSION = f"""(
@@ -78,7 +80,7 @@ class Reading(ABC):
             [rows.document(Order, row) for row in orders],
             [rows.document(Geofence, row) for row in geofences],
             [rows.document(Route, row) for row in routes],
-            [(row["driver_id"], row["geofence_id"], row["occurred_at"]) for row in inside],
+            [_membership(row) for row in inside],
             concatenate([believed(*found) for found in await self._fixes(tails)]),
             [(row["driver_id"], row["newest"]) for row in seen],
             [(row["driver_id"], row["start_time"], row["end_time"]) for row in late],
@@ -117,6 +119,10 @@ class Reading(ABC):
         """As `assemble` takes it."""
         measured = np.stack([self.floats(row["speed"]), self.floats(row["course"]), self.floats(row["accuracy"])])
         return Stored(row["path"], measured, row["source"], row["kind"])
+
+    async def inside(self, driver_id: str, before: float) -> list[tuple[str, str, float]]:
+        """As in Store."""
+        return [_membership(row) for row in await self.fetch(Statement(INSIDE_BEFORE, [(driver_id, before)]))]
 
     async def events(
         self,
@@ -201,6 +207,10 @@ class Reading(ABC):
         found = await self.fetch(Statement("SELECT seq FROM topics WHERE topic = $1", [(topic,)]))
         seq: int = found[0]["seq"] if found else 0
         return seq
+
+
+def _membership(row: Row) -> tuple[str, str, float]:
+    return row["driver_id"], row["geofence_id"], row["occurred_at"]
 
 
 class _Conditions:

@@ -89,6 +89,9 @@ class Store(Protocol):
     async def fixes(self, driver_id: str, start: float, end: float) -> tuple[Track, Flags]:
         """All of one driver's fixes in [start, end), as `track` does, and the kind of each; (k,)."""
 
+    async def inside(self, driver_id: str, before: float) -> list[tuple[str, str, float]]:
+        """Which geofences a driver was in by what was detected before a moment: driver_id, geofence_id, entered_at."""
+
     async def events(
         self,
         *,

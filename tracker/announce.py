@@ -1,11 +1,21 @@
 """From what happened to the reliable messages that say so: who hears of it, and in which words."""
 
+from collections.abc import Mapping
+
 from msgspec import UNSET, UnsetType
 
 from tracker.channels import order_topics
 from tracker.codec import encode, iso
-from tracker.messages import DeliveryUpdate, GeofenceEvent, OrderCreated, OrderUpdated, RouteUpdated, ServerMessage
-from tracker.records import Delivery, Message, Order, Priority, Route, Transition, event_id
+from tracker.messages import (
+    DeliveryUpdate,
+    EventAmended,
+    GeofenceEvent,
+    OrderCreated,
+    OrderUpdated,
+    RouteUpdated,
+    ServerMessage,
+)
+from tracker.records import Delivery, Event, Message, Order, Priority, Route, Transition, event_id
 from tracker.texts import DELIVERY, ETA_WITHDRAWN, Language
 
 _URGENT: dict[str, Priority] = {"driver_arrived": "critical", "approaching": "high", "failed": "high"}
@@ -43,6 +53,29 @@ def transition_messages(event: Transition) -> list[Message]:
     )
     topics = [f"geofence:{event.geofence_id}", f"driver:{event.driver_id}"]
     return _messages(message, topics, event.event_id, event.detected_at, "normal")
+
+
+def amended_messages(event: Event, orders: Mapping[str, Order]) -> list[Message]:
+    """`event.amended` to the office and the driver: what they were told is different now; customers are not told."""
+    assert isinstance(event, Transition | Delivery)
+    fence = event.geofence_id if isinstance(event, Transition) else None
+    message = EventAmended(
+        amends=event.event_id,
+        version=event.version,
+        withdrawn=event.withdrawn,
+        kind=event.kind,
+        driver_id=event.driver_id,
+        geofence_id=fence,
+        order_id=event.order_id if isinstance(event, Delivery) else None,
+        occurred_at=iso(event.occurred_at),
+        confidence=event.confidence,
+    )
+    if isinstance(event, Delivery):
+        topics = order_topics(orders[event.order_id], customer=False)
+    else:
+        topics = [f"geofence:{fence}", f"driver:{event.driver_id}"]
+    identity = event_id("event.amended", event.event_id, event.version)
+    return _messages(message, topics, identity, event.detected_at, "low")
 
 
 def order_messages(message: OrderCreated | OrderUpdated, order: Order, *, event_id: str, now: float) -> list[Message]:

@@ -262,6 +262,20 @@ class GeofenceEvent(ServerMessage, tag="geofence.event", kw_only=True):
     late: bool = False
 
 
+class EventAmended(ServerMessage, tag="event.amended", kw_only=True):
+    """Late data shows what an event was: no news, but a correction of `amends`; `withdrawn` where it never happened."""
+
+    amends: str
+    version: int
+    kind: str
+    driver_id: str
+    occurred_at: str
+    geofence_id: str | None = None
+    order_id: str | None = None
+    confidence: float | None = None
+    withdrawn: bool = False
+
+
 class AuthExpiring(ServerMessage, tag="auth.expiring", kw_only=True):
     """The token ends soon: send `auth` with a new one."""
 

@@ -1,7 +1,7 @@
 import msgspec
 
 from tests.tracker.test_deliveries import order
-from tracker.announce import delivery_messages, order_messages, route_messages, transition_messages
+from tracker.announce import amended_messages, delivery_messages, order_messages, route_messages, transition_messages
 from tracker.messages import OrderCreated
 from tracker.records import Delivery, Route, Transition
 
@@ -75,3 +75,25 @@ def test_others_go_to_those_they_concern() -> None:
     assert [m.topic for m in route_messages(route, 1.0)] == ["routes", "routes@driver:d"]
     created = OrderCreated(order_id="o1", customer_id="c1")
     assert {m.created_at for m in order_messages(created, order(), event_id="x", now=3.0)} == {3.0}
+
+
+def test_a_correction_says_so_and_reaches_no_customer() -> None:
+    event = delivery(version=2, late=True)
+    messages = amended_messages(event, {"o1": order()})
+    assert {m.topic for m in messages} == {"orders", "order:o1", "orders@driver:d", "order:o1@driver:d"}
+    body = msgspec.json.decode(messages[0].body)
+    assert (body["type"], body["amends"], body["version"], body["order_id"]) == ("event.amended", "e1", 2, "o1")
+    assert messages[0].event_id != "e1"
+    fence = Transition(
+        event_id="t1",
+        kind="exit",
+        driver_id="d",
+        geofence_id="G",
+        occurred_at=1737369900.0,
+        detected_at=1737369904.5,
+        version=3,
+        withdrawn=True,
+    )
+    messages = amended_messages(fence, {})
+    assert {m.topic for m in messages} == {"geofence:G", "driver:d"}
+    assert msgspec.json.decode(messages[0].body)["withdrawn"] is True
