@@ -113,7 +113,7 @@ async def put_route(call: Call) -> Response:
     route, new = await call.services.office.put_route(
         call.viewer, call.id("route_id"), await call.json(), call.services.clock()
     )
-    return respond(_route(route), 201 if new else 200)
+    return respond(_route(call, route), 201 if new else 200)
 
 
 async def get_route(call: Call) -> Response:
@@ -123,7 +123,7 @@ async def get_route(call: Call) -> Response:
         raise NotAllowed("This is not a route of yours.")  # also where there is none: ids cannot be probed
     if route is None:
         raise NotFound(f"There is no route {call.id('route_id')!r}.")
-    return respond(_route(route))
+    return respond(_route(call, route))
 
 
 async def delete_route(call: Call) -> Response:
@@ -142,12 +142,16 @@ async def list_routes(call: Call) -> Response:
         driver_id = _own_id(call)
     found = await call.services.store.find(Route, driver_id=driver_id, after=page.cursor, limit=page.limit + 1)
     routes, link = page.split(found, lambda route: route.route_id)
-    return respond({"routes": [_route(route) for route in routes], "next": link})
+    return respond({"routes": [_route(call, route) for route in routes], "next": link})
 
 
-def _route(route: Route) -> dict[str, Any]:
+def _route(call: Call, route: Route) -> dict[str, Any]:
+    """A route, and when its driver is expected at its stops, where that is known."""
     path = None if route.path is None else {"type": "LineString", "coordinates": route.path}
-    return {"route_id": route.route_id, "driver_id": route.driver_id, "stops": route.stops, "path": path}
+    body = {"route_id": route.route_id, "driver_id": route.driver_id, "stops": route.stops, "path": path}
+    ahead = [{"order_id": order_id} | expected(call, order_id) for order_id in route.stops]
+    ahead = [stop for stop in ahead if "eta" in stop]
+    return body | {"expected": ahead} if ahead else body
 
 
 # Rights

@@ -17,7 +17,7 @@ from tracker.channels import Viewer
 from tracker.codec import iso
 from tracker.errors import InvalidInput, NotAllowed, NotFound
 from tracker.messages import DeliveryConfirmed
-from tracker.records import Geofence, Message, Order, Route
+from tracker.records import Delivery, Geofence, Message, Order, Route
 
 _NUL = re.compile(rb"(?<!\\)(\\\\)*\\u0000")
 """U+0000 in JSON."""
@@ -168,9 +168,18 @@ class Office:
         events = changes.deliveries(
             before, after, now=now, occurred_at=now if occurred_at is None else occurred_at, role=viewer.role
         )
+        events = [self._with_eta(event) for event in events]
         for event in events:
             messages += delivery_messages(event, after, self._services.config.language)
         await self._commit(save=[after], events=events, messages=messages)
+
+    def _with_eta(self, event: Delivery) -> Delivery:
+        """Who hears that the driver is on his way hears when he comes, where that is known."""
+        eta = self._services.engine.eta(event.order_id) if event.kind == "en_route" else None
+        if eta is None:
+            return event
+        low, middle, high = (round(t, 3) for t in eta)
+        return msgspec.structs.replace(event, eta=middle, eta_low=low, eta_high=high)
 
     async def _commit(self, **parts: Any) -> None:
         await self._services.line.commit(Commit(**parts))

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from geo.compiled import compiled
+from geo.compiled import helper
 
 Floats = NDArray[np.float64]
 
@@ -31,16 +31,16 @@ def cold_intervals() -> Intervals:
     return Intervals(np.tile(np.array(COLD), (2, len(AT_S), 1)))
 
 
-@compiled
+@helper
 def quantiles(intervals: Intervals, reckoned: float, through: int) -> tuple[float, float, float]:
     """10 %, 50 % and 90 % quantiles of the seconds left where `reckoned` were reckoned, `through` stops before."""
-    row = intervals.strayed[min(through, 1)]
-    last = len(AT_S) - 1
-    i = min(max(int(np.searchsorted(AT_S, reckoned)) - 1, 0), last - 1)
-    share = log(max(reckoned, 1.0) / AT_S[i]) / log(AT_S[i + 1] / AT_S[i])
-    share = min(max(share, 0.0), 1.0)
+    strayed, row, last = intervals.strayed, min(through, 1), len(AT_S) - 1
+    i = 0
+    while i < last - 1 and AT_S[i + 1] < reckoned:
+        i += 1
+    share = min(max(log(max(reckoned, 1.0) / AT_S[i]) / log(AT_S[i + 1] / AT_S[i]), 0.0), 1.0)
     scale = reckoned + SPREAD_S
-    low = reckoned + scale * (row[i, 0] + share * (row[i + 1, 0] - row[i, 0]))
-    middle = reckoned + scale * (row[i, 1] + share * (row[i + 1, 1] - row[i, 1]))
-    high = reckoned + scale * (row[i, 2] + share * (row[i + 1, 2] - row[i, 2]))
+    low = reckoned + scale * (strayed[row, i, 0] + share * (strayed[row, i + 1, 0] - strayed[row, i, 0]))
+    middle = reckoned + scale * (strayed[row, i, 1] + share * (strayed[row, i + 1, 1] - strayed[row, i, 1]))
+    high = reckoned + scale * (strayed[row, i, 2] + share * (strayed[row, i + 1, 2] - strayed[row, i, 2]))
     return max(low, 0.0), max(middle, 0.0), max(high, 0.0)

@@ -1,12 +1,12 @@
 """How fast a fleet drives where and when: seconds a metre by grid cell and hour of the week; compiled look-ups."""
 
-from math import ceil, cos, floor, hypot, isfinite, radians
+from math import ceil, floor, hypot, isfinite
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from geo.compiled import compiled
+from geo.compiled import compiled, helper
 from geo.earth import metric_scale
 
 Floats = NDArray[np.float64]
@@ -18,7 +18,9 @@ HOURS = 168
 """Hours of a week, in UTC; the first begins with the epoch, a Thursday."""
 _M_PER_DEGREE = 111_195.0
 _EAST_CELLS = 1 << 32
-_SAMPLES = 16
+_CELLS_PER_DEGREE = np.cos(np.radians(np.arange(-89.5, 90.0))) * _M_PER_DEGREE / CELL_M
+"""Of longitude, by degree of latitude."""
+_SAMPLES = 8
 _SAMPLE_M = 500.0
 """A straight line is timed at the middle of so many pieces at most, each about so long."""
 
@@ -27,9 +29,11 @@ class Speeds(NamedTuple):
     """What a fleet's trips say; all of `anywhere` is finite and above 0."""
 
     cell: Ints
-    """(n,) grid cells that were driven through, sorted."""
+    """(n,) grid cells that were driven through."""
+    place: NDArray[np.int32]
+    """A hash table of them: where each stands in `cell`, -1 where nothing is; its length is a power of 2."""
     pace: NDArray[np.float32]
-    """(n, HOURS) seconds a metre there, waiting at lights included."""
+    """(HOURS, n) seconds a metre there, waiting at lights included; an hour's lie together."""
     anywhere: Floats
     """(HOURS,) seconds a metre where nothing is known of the cell."""
     circuity: float
@@ -38,46 +42,76 @@ class Speeds(NamedTuple):
 
 def flat_speeds(speed_mps: float, circuity: float) -> Speeds:
     """One speed everywhere and always: what is assumed before anything is learned."""
-    nothing = np.empty(0, np.int64)
-    return Speeds(nothing, np.empty((0, HOURS), np.float32), np.full(HOURS, 1.0 / speed_mps), circuity)
+    return known_speeds(np.empty(0, np.int64), np.empty((HOURS, 0)), np.full(HOURS, 1.0 / speed_mps), circuity)
+
+
+def known_speeds(cell: Ints, pace: Floats, anywhere: Floats, circuity: float) -> Speeds:
+    """Speeds of cells (n,), each once, with their `pace` (HOURS, n)."""
+    place = np.full(1 << max(2 * len(cell), 1).bit_length(), -1, np.int32)
+    _fill(cell, place)
+    return Speeds(cell, place, np.ascontiguousarray(pace, np.float32), anywhere, circuity)
 
 
 @compiled
+def _fill(cell: Ints, place: NDArray[np.int32]) -> None:
+    for row in range(len(cell)):
+        i = _first(cell[row], len(place))
+        while place[i] >= 0:
+            i = (i + 1) & (len(place) - 1)
+        place[i] = row
+
+
+@helper
+def _first(cell: int, size: int) -> int:
+    """Where a cell is looked for first in a hash table."""
+    mixed = (cell // _EAST_CELLS) * 73_856_093 + (cell % _EAST_CELLS) * 19_349_663
+    return (mixed ^ (mixed >> 16)) & (size - 1)
+
+
+@helper
+def row_of(speeds: Speeds, cell: int) -> int:
+    """Where a cell stands in `cell`, -1 where it is not known."""
+    i = _first(cell, len(speeds.place))
+    while True:
+        row = speeds.place[i]
+        if row < 0 or speeds.cell[row] == cell:
+            return int(row)
+        i = (i + 1) & (len(speeds.place) - 1)
+
+
+@helper
 def cell_of(latitude: float, longitude: float) -> int:
     """The grid cell of a point: rows of equal height, cells about as wide as they are high."""
     row = floor(latitude * _M_PER_DEGREE / CELL_M)
-    width = cos(radians((row + 0.5) * CELL_M / _M_PER_DEGREE)) * _M_PER_DEGREE
-    return row * _EAST_CELLS + floor((longitude + 180.0) % 360.0 * max(width, 1.0) / CELL_M)
+    band = min(max(floor((row + 0.5) * CELL_M / _M_PER_DEGREE) + 90, 0), 179)
+    return int(row * _EAST_CELLS + floor((longitude + 180.0) % 360.0 * _CELLS_PER_DEGREE[band]))
 
 
-@compiled
+@helper
 def hour_of(t: float) -> int:
     """The hour of the week of a time, Unix seconds."""
     return floor(t / 3600.0) % HOURS
 
 
-@compiled
+@helper
 def pace_at(speeds: Speeds, latitude: float, longitude: float, hour: int) -> float:
     """Seconds a metre at a place in an hour of the week."""
-    cell = cell_of(latitude, longitude)
-    i = np.searchsorted(speeds.cell, cell)
-    if i < len(speeds.cell) and speeds.cell[i] == cell:
-        return float(speeds.pace[i, hour])
-    return float(speeds.anywhere[hour])
+    row = row_of(speeds, cell_of(latitude, longitude))
+    return float(speeds.pace[hour, row]) if row >= 0 else float(speeds.anywhere[hour])
 
 
-@compiled
+@helper
 def apart(latitude0: float, longitude0: float, latitude1: float, longitude1: float) -> float:
     """Metres between two points of one city: in the metric frame of their middle."""
     north, east = metric_scale((latitude0 + latitude1) / 2.0)
     return hypot((latitude1 - latitude0) * north, ((longitude1 - longitude0 + 180.0) % 360.0 - 180.0) * east)
 
 
-@compiled
+@helper
 def straight_seconds(
-    speeds: Speeds, latitude0: float, longitude0: float, latitude1: float, longitude1: float, t: float
+    speeds: Speeds, latitude0: float, longitude0: float, latitude1: float, longitude1: float, hour: int
 ) -> tuple[float, float]:
-    """Metres to drive between points of which only the straight line is known, and seconds when leaving at `t`.
+    """Metres to drive between points of which only the straight line is known, and seconds in an hour of the week.
 
     The line is timed by the cells it crosses, and its length is the fleet's circuity times its own; NaN where a point
     is not known.
@@ -92,5 +126,5 @@ def straight_seconds(
     for i in range(pieces):
         share = (i + 0.5) / pieces
         latitude, longitude = latitude0 + share * (latitude1 - latitude0), longitude0 + share * east
-        seconds += metres / pieces * pace_at(speeds, latitude, longitude, hour_of(t + seconds))
+        seconds += metres / pieces * pace_at(speeds, latitude, longitude, hour)
     return metres, seconds

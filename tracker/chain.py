@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from geo.compiled import compiled
+from geo.compiled import compiled, helper
 from geo.intervals import Intervals, quantiles
 from geo.speeds import Speeds, hour_of, pace_at, straight_seconds
 from tracker.paths import PathTimes, reckon, seconds_at
@@ -41,6 +41,7 @@ class Stops(NamedTuple):
     metres: Floats  # to go when it was predicted
     through: Floats  # stops before it then
     reckoned_s: Floats  # seconds to go, before `Intervals` said how far to trust them
+    before: Floats  # (slots, 5) of the straight way from the stop before: from where, in which hour, metres, seconds
     announced: Floats  # the ETA that its people know
     announced_at: Floats
 
@@ -131,7 +132,7 @@ def predict(
     return news[:count]
 
 
-@compiled
+@helper
 def _is_served(stops: Stops, mine: Ints, t: float) -> bool:
     for s in mine:  # noqa: SIM110 compiled
         if stops.arrived_at[s] <= t < stops.departed_at[s]:
@@ -139,17 +140,17 @@ def _is_served(stops: Stops, mine: Ints, t: float) -> bool:
     return False
 
 
-@compiled
+@helper
 def _learn(pace: Pace, driver: int, fleet: float) -> None:
     """Compare the driver's last stretch with the fleet's `fleet` seconds a metre there."""
     seconds, metres = pace.since[0, driver], pace.since[1, driver]
-    pace.since[:, driver] = 0.0
+    pace.since[0, driver] = pace.since[1, driver] = 0.0
     if metres > MOVING_MPS * seconds:
         ratio = min(max(seconds / max(metres * fleet, 1e-9), 1.0 / PACE_MOST), PACE_MOST)
         pace.ratio[driver] += (1.0 - exp(-seconds / PACE_MEMORY_S)) * (ratio - pace.ratio[driver])
 
 
-@compiled
+@helper
 def _reckon(
     driver: int,
     latitude: float,
@@ -181,8 +182,7 @@ def _reckon(
             metres += along - at
             seconds += factor * (seconds_at(paths, driver, along) - seconds_at(paths, driver, at))
         else:
-            to = stops.latitude[s], stops.longitude[s]
-            straight, drive = straight_seconds(speeds, latitude, longitude, to[0], to[1], t + seconds)
+            straight, drive = _straight(stops, s, through > 0, latitude, longitude, speeds, hour_of(t + seconds))
             metres += straight
             seconds += factor * drive
         low, middle, high = quantiles(intervals, seconds, through)
@@ -193,7 +193,22 @@ def _reckon(
         through += 1
 
 
-@compiled
+@helper
+def _straight(
+    stops: Stops, s: int, kept: bool, latitude: float, longitude: float, speeds: Speeds, hour: int
+) -> tuple[float, float]:
+    """Metres and seconds straight to a stop; from the stop before they are `kept`, as they stay so for an hour."""
+    before = stops.before
+    if kept and before[s, 0] == latitude and before[s, 1] == longitude and before[s, 2] == hour:
+        return float(before[s, 3]), float(before[s, 4])
+    metres, seconds = straight_seconds(speeds, latitude, longitude, stops.latitude[s], stops.longitude[s], hour)
+    if kept:
+        before[s, 0], before[s, 1], before[s, 2] = latitude, longitude, hour
+        before[s, 3], before[s, 4] = metres, seconds
+    return metres, seconds
+
+
+@helper
 def _has_changed(stops: Stops, s: int, t: float, asked: bool, rules: Rules) -> bool:
     """Whether it matters to a person: in minutes, and against what is left; and after some peace, unless asked."""
     eta, announced = stops.eta[s], stops.announced[s]
@@ -205,7 +220,7 @@ def _has_changed(stops: Stops, s: int, t: float, asked: bool, rules: Rules) -> b
     return bool(abs(eta - announced) >= least and (asked or t - stops.announced_at[s] >= rules.announce_every_s))
 
 
-@compiled
+@helper
 def _approaches(stops: Stops, s: int, is_next: bool, t: float, rules: Rules) -> int:
     """SOON when the ETA is near now, CLOSE when it was found by distance just now, else CHANGED."""
     if t >= stops.arrived_at[s] or not isfinite(stops.eta[s]):
@@ -218,7 +233,7 @@ def _approaches(stops: Stops, s: int, is_next: bool, t: float, rules: Rules) -> 
     return CHANGED
 
 
-@compiled
+@helper
 def _note(news: Floats, row: int, kind: int, leg: int, s: int, stops: Stops, t: float) -> None:
     """Kind, leg, slot, eta, low, high, metres, stops before and seconds reckoned; its people know this ETA now."""
     news[row, 0], news[row, 1], news[row, 2] = kind, leg, s

@@ -48,6 +48,7 @@ class Predictions:
             ("service_s", "along", "metres", "through", "reckoned_s", *_MILESTONES.values(), "announced_at"),
             np.empty(0),
         )
+        self._before = np.empty((0, 5))
         self._now = -np.inf
         self.use(cold_model(settings))
 
@@ -58,6 +59,7 @@ class Predictions:
         self.model = model
         self._rules = self._rules._replace(pace_trust=model.pace_trust)
         self._paths.forget_times()
+        self._before[:] = np.nan
 
     def set_order(self, order: Order, former: int | None) -> None:
         """An order is new, or other than it was; `former` is the driver who had it before."""
@@ -72,6 +74,7 @@ class Predictions:
             stage_at = getattr(order, "approaching_at" if name == "approached_at" else name)
             columns[name][slot] = np.inf if stage_at is None else stage_at
         columns["announced_at"][slot] = -np.inf
+        self._before[slot] = np.nan
         self._set_service(order)
         self.ask(int(self._orders.driver[slot]))
 
@@ -117,6 +120,9 @@ class Predictions:
             more = len(self._orders.driver) - len(column)
             if more > 0:
                 self._columns[name] = np.append(column, np.full(more, np.nan))
+        more = len(self._orders.driver) - len(self._before)
+        if more > 0:
+            self._before = np.concatenate([self._before, np.full((more, 5), np.nan)])
 
     # What happens
 
@@ -166,6 +172,7 @@ class Predictions:
             columns["metres"],
             columns["through"],
             columns["reckoned_s"],
+            self._before,
             orders.eta_announced,
             columns["announced_at"],
         )

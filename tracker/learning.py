@@ -11,7 +11,7 @@ import numpy as np
 from geo.compiled import compiled
 from geo.earth import distance
 from geo.intervals import Intervals, cold_intervals
-from geo.speeds import HOURS, Speeds, cell_of, hour_of
+from geo.speeds import HOURS, cell_of, hour_of, known_speeds
 from tracker.eta_model import COLD_PACE_TRUST, SERVICE_SHRINK, EtaModel, ServiceTimes
 from tracker.records import Floats, Ints
 from tracker.settings import EngineSettings
@@ -111,9 +111,9 @@ class Learned:
         driven, line = self.circuity + FLEET_M * np.array([settings.circuity, 1.0])
         stops, service = self.service + np.array([1.0, settings.service_s]) * SERVICE_SHRINK
         trust = PACE_TRUST + (COLD_PACE_TRUST - PACE_TRUST) * TRUST_TRIPS / (TRUST_TRIPS + self.trips)
-        speeds = Speeds(
+        speeds = known_speeds(
             self.cell.copy(),
-            np.clip(pace, FASTEST, SLOWEST).astype(np.float32),
+            np.clip(pace, FASTEST, SLOWEST).T,
             np.clip(anywhere, FASTEST, SLOWEST),
             float(driven / line),
         )

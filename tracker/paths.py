@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from geo import routes
-from geo.compiled import compiled
+from geo.compiled import helper
 from geo.speeds import Speeds, hour_of, pace_at
 from tracker.records import Floats, Ints, Legs, Route
 
@@ -104,7 +104,7 @@ class PathTable:
         return float(self._progress.along[driver]) if self._progress.off[driver] <= OFF_ROUTE_M else np.nan
 
 
-@compiled
+@helper
 def reckon(paths: PathTimes, driver: int, speeds: Speeds, t: float) -> None:
     """Have the path's seconds at the speeds of this hour."""
     hour = hour_of(t)
@@ -124,12 +124,16 @@ def reckon(paths: PathTimes, driver: int, speeds: Speeds, t: float) -> None:
         paths.seconds[i + 1] = seconds
 
 
-@compiled
+@helper
 def seconds_at(paths: PathTimes, driver: int, along: float) -> float:
     """Seconds from the start of a driver's path to a point along it."""
-    first, last = paths.start[driver], paths.stop[driver]
-    i = first + np.searchsorted(paths.along[first:last], along) - 1
-    i = min(max(i, first), last - 2)
+    i, last = paths.start[driver], paths.stop[driver] - 1
+    while last - i > 1:
+        middle = (i + last) // 2
+        if paths.along[middle] <= along:
+            i = middle
+        else:
+            last = middle
     length = paths.along[i + 1] - paths.along[i]
     share = min(max((along - paths.along[i]) / length, 0.0), 1.0) if length > 0.0 else 0.0
     return float(paths.seconds[i] + share * (paths.seconds[i + 1] - paths.seconds[i]))

@@ -10,6 +10,7 @@ from benchmarks.accuracy.data import NoData
 from benchmarks.accuracy.report import Row, show
 
 TESTS: dict[str, str] = {
+    "eta_live": "when a bus reaches its later stops, predicted on the way",
     "fences": "who enters and leaves circles, and when",
     "stays": "when drivers stop and go on",
     "routes": "how far along his route a driver is",

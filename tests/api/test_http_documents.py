@@ -109,6 +109,16 @@ async def test_an_order_under_way_says_when_its_driver_comes(api: Site):
     assert order["eta_low"] > "2025-10-09T08:53:40Z"
 
 
+async def test_a_route_says_when_its_driver_comes_to_the_stops_ahead(api: Site):
+    await api.put("orders/O1", order_body())
+    await api.drive("D1", [0.0, 10.0], [5000.0, 4900.0])
+    await api.put("routes/R1", {"driver_id": "D1", "stops": ["O1", "gone"]})
+    route = await api.get(OFFICE, "routes/R1")
+    (stop,) = route["expected"]
+    order = await api.get(OFFICE, "orders/O1")
+    assert stop == {"order_id": "O1"} | {name: order[name] for name in ("eta", "eta_low", "eta_high")}
+
+
 async def test_a_geofence_is_put_read_and_deleted_as_geojson(api: Site):
     created = await api.ask(OFFICE, "PUT", "geofences/depot-1", json=DEPOT | {"radius": 80})
     assert created.status_code == 201

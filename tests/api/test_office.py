@@ -11,7 +11,7 @@ from tests.site import CUSTOMER, DRIVER, OFFICE, STRANGERS, Site, order_body, sa
 from tracker.channels import Viewer
 from tracker.errors import Conflict, InvalidInput, NotAllowed, NotFound, StoreUnavailable
 from tracker.messages import DeliveryConfirmed
-from tracker.records import Order
+from tracker.records import Delivery, Order
 
 TOPICS = ["orders", "order:O1", "orders@driver:D1", "orders@customer:C1", "order:O1@customer:C1"]
 
@@ -20,6 +20,17 @@ TOPICS = ["orders", "order:O1", "orders@driver:D1", "orders@customer:C1", "order
 async def api(store_url: str) -> AsyncIterator[Site]:
     async with site(store_url) as api:
         yield api
+
+
+async def test_who_hears_that_the_driver_is_on_his_way_hears_when_he_comes(api: Site) -> None:
+    await put(api)
+    await api.drive("D1", [0.0, 10.0], [5000.0, 4900.0])
+    await update(api, "delivering")
+    (message,) = [m for m in await said(api.services, "order:O1@customer:C1") if m.get("status") == "en_route"]
+    assert message["eta_low"] < message["eta"] < message["eta_high"]
+    (event,) = [e for e in await api.services.store.events(order_id="O1") if getattr(e, "kind", "") == "en_route"]
+    assert isinstance(event, Delivery)
+    assert event.eta is not None
 
 
 async def put(api: Site, **changes: Any) -> tuple[Order, bool]:

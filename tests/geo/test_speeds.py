@@ -1,8 +1,22 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from geo.earth import distance, offset
-from geo.speeds import CELL_M, HOURS, Speeds, apart, cell_of, flat_speeds, hour_of, pace_at, straight_seconds
+from geo.speeds import (
+    CELL_M,
+    HOURS,
+    Speeds,
+    apart,
+    cell_of,
+    flat_speeds,
+    hour_of,
+    known_speeds,
+    pace_at,
+    row_of,
+    straight_seconds,
+)
 
 HERE = 25.033, 121.565
 T0 = 1_760_000_000.0
@@ -11,7 +25,7 @@ T0 = 1_760_000_000.0
 def with_cell(latitude: float, longitude: float, pace: float) -> Speeds:
     """6 m/s everywhere but in one cell."""
     cell = np.array([cell_of(latitude, longitude)])
-    return flat_speeds(6.0, 1.0)._replace(cell=cell, pace=np.full((1, HOURS), pace, np.float32))
+    return known_speeds(cell, np.full((HOURS, 1), pace), np.full(HOURS, 1 / 6), 1.0)
 
 
 def test_a_cell_is_about_as_wide_as_it_is_high_and_has_one_number() -> None:
@@ -40,15 +54,24 @@ def test_apart_is_the_distance_also_across_the_antimeridian() -> None:
 
 def test_a_straight_line_takes_as_long_as_the_cells_it_crosses() -> None:
     latitude, longitude = offset(*HERE, 2990.0, 0.0)
-    metres, seconds = straight_seconds(flat_speeds(6.0, 1.35), *HERE, float(latitude), float(longitude), T0)
+    metres, seconds = straight_seconds(flat_speeds(6.0, 1.35), *HERE, float(latitude), float(longitude), 3)
     assert (metres, seconds) == pytest.approx((4036.5, 672.75), rel=1e-3)
     middle = offset(*HERE, 2990 * 3.5 / 6, 0.0)
     slow = with_cell(float(middle[0]), float(middle[1]), 1.0)
-    _, slower = straight_seconds(slow, *HERE, float(latitude), float(longitude), T0)
+    _, slower = straight_seconds(slow, *HERE, float(latitude), float(longitude), 3)
     assert slower == pytest.approx(2990 / 6 + 2990 / 6 * (1 - 1 / 6), rel=1e-3)  # one piece in six
 
 
 def test_no_way_takes_no_time_and_an_unknown_one_is_not_known() -> None:
     speeds = flat_speeds(6.0, 1.35)
-    assert straight_seconds(speeds, *HERE, *HERE, T0) == (0.0, 0.0)
-    assert np.isnan(straight_seconds(speeds, *HERE, np.nan, 121.0, T0)).all()
+    assert straight_seconds(speeds, *HERE, *HERE, 3) == (0.0, 0.0)
+    assert np.isnan(straight_seconds(speeds, *HERE, np.nan, 121.0, 3)).all()
+
+
+@given(st.sets(st.tuples(st.integers(-300, 300), st.integers(0, 100_000)), max_size=60))
+def test_every_known_cell_is_found_and_no_other(cells: set[tuple[int, int]]) -> None:
+    numbers = np.array(sorted((row << 32) + column for row, column in cells), np.int64)
+    pace = np.tile(np.arange(len(numbers)) + 1.0, (HOURS, 1))
+    speeds = known_speeds(numbers, pace, np.full(HOURS, 0.5), 1.0)
+    assert [row_of(speeds, cell) for cell in numbers.tolist()] == list(range(len(numbers)))
+    assert all(row_of(speeds, cell + 1) == -1 for cell in numbers.tolist() if cell + 1 not in numbers)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from geo.speeds import HOURS, cell_of, flat_speeds
+from geo.speeds import HOURS, cell_of, flat_speeds, known_speeds
 from tests.fixes import T0, place
 from tracker.paths import PathTable, reckon, seconds_at
 from tracker.records import Legs, Route
@@ -64,8 +64,9 @@ def test_seconds_along_a_path_are_those_of_its_cells_in_this_hour() -> None:
     times = paths.times
     reckon(times, 0, speeds, T0)
     assert seconds_at(times, 0, 1000.0) == pytest.approx(200, rel=1e-3)
-    pace = np.full((1, HOURS), 1.2, np.float32)
-    slow = speeds._replace(cell=np.array([cell_of(latitude, longitude)]), pace=pace)
+    slow = known_speeds(
+        np.array([cell_of(latitude, longitude)]), np.full((HOURS, 1), 1.2), speeds.anywhere, speeds.circuity
+    )
     reckon(times, 0, slow, T0)
     assert seconds_at(times, 0, 1500.0) == pytest.approx(300, rel=1e-3)  # reckoned already
     paths.forget_times()
