@@ -5,11 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from geo.compiled import compiled
 from geo.kalman import FilterState
 from tracker import clocks
-from tracker.records import FixBatch, Floats, Ints, Source
+from tracker.errors import Flag
+from tracker.records import FixBatch, Flags, Floats, Ints, Source
 
 _FIRST_CAPACITY = 256
+_ACCEPTED = int(Flag.ACCEPTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +66,15 @@ class DriverTable:
         """The row of a driver, if there is one."""
         return self._row.get(driver_id)
 
-    def advance(self, batch: FixBatch, live: Ints, coarse: Ints) -> None:
-        """These fixes, each by driver, then time, have been taken: in time order, the newest of each driver stays."""
-        driver, time = batch.driver[live], batch.fix_time[live]
-        self.newest[driver] = time
-        in_time = time <= batch.received_at[live] + clocks.SLACK_S
-        self.clock[driver[in_time], clocks.IN_TIME] = time[in_time]
-        for index in (live, coarse):
-            driver, time = batch.driver[index], batch.fix_time[index]
-            self.stored[driver] = np.maximum(self.stored[driver], time)
+    def advance(self, batch: FixBatch, live: Ints, coarse: Ints, flag: Flags) -> None:
+        """These fixes, each by driver, then time, have been taken: in time order, the newest of each driver stays.
+
+        What was believed of `live` is ACCEPTED in `flag`.
+        """
+        columns = (batch.latitude, batch.longitude, batch.speed, batch.course, batch.accuracy)
+        _advance(live, batch.driver, batch.fix_time, batch.received_at, self.newest, self.stored, self.clock)
+        _store(coarse, batch.driver, batch.fix_time, self.stored)
+        _remember(live, batch.driver, flag, columns, batch.source, self.measured, self.source)
 
     def forget_motion(self, rows: Ints) -> None:
         """Follow these drivers anew from their next fixes; their clocks were wrong."""
@@ -108,3 +111,39 @@ class DriverTable:
             Latest(ids[row], *values)
             for row, *values in zip(index.tolist(), *(column.tolist() for column in (*columns, mock)), strict=True)
         ]
+
+
+@compiled
+def _advance(
+    index: Ints, driver: Ints, fix_time: Floats, received_at: Floats, newest: Floats, stored: Floats, clock: Floats
+) -> None:
+    for i in index:
+        d, t = driver[i], fix_time[i]
+        newest[d] = t
+        stored[d] = max(stored[d], t)
+        if t <= received_at[i] + clocks.SLACK_S:
+            clock[d, clocks.IN_TIME] = t
+
+
+@compiled
+def _store(index: Ints, driver: Ints, fix_time: Floats, stored: Floats) -> None:
+    for i in index:
+        stored[driver[i]] = max(stored[driver[i]], fix_time[i])
+
+
+@compiled
+def _remember(
+    index: Ints,
+    driver: Ints,
+    flag: Flags,
+    columns: tuple[Floats, Floats, Floats, Floats, Floats],
+    source: Flags,
+    measured: Floats,
+    measured_source: Flags,
+) -> None:
+    for i in index:
+        if flag[i] == _ACCEPTED:
+            d = driver[i]
+            measured[d, 0], measured[d, 1], measured[d, 2] = columns[0][i], columns[1][i], columns[2][i]
+            measured[d, 3], measured[d, 4] = columns[3][i], columns[4][i]
+            measured_source[d] = source[i]

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from geo import kalman
-from geo.motion import ACCURACY_PER_SIGMA
 from tracker import deliveries, gate, tracks
 from tracker.drivers import DriverTable, Latest
 from tracker.errors import Flag
@@ -69,8 +68,7 @@ class Engine:
         track = tracks.runs(batch, index[new], prior[0, believed][new], drivers)
         others = np.concatenate([late, coarse, live[~believed], index[~new]])
         aside, aside_index = tracks.runs_aside(batch, others, flag, drivers.ids)
-        drivers.advance(batch, live, coarse)
-        self._remember(batch, index)
+        drivers.advance(batch, live, coarse, flag)
 
         events: list[Event] = [*self._fences.advance(legs, drivers.ids)]
         spans = self._follow_motion(batch, index, estimate)
@@ -104,15 +102,7 @@ class Engine:
 
     def _filter(self, batch: FixBatch, live: Ints, flag: Flags) -> tuple[Floats, Revisions]:
         """Estimates (5, n) in the rows of `kalman.ESTIMATE`; outliers become so in `flag`. Others stay as measured."""
-        measured = (
-            batch.latitude,
-            batch.longitude,
-            batch.speed,
-            batch.course,
-            batch.accuracy / ACCURACY_PER_SIGMA,
-        )
-        stored = (flag != Flag.DUPLICATE) & (flag < Flag.REJECTED)
-        estimate = np.where(stored, np.stack(measured), np.nan)
+        estimate = tracks.as_measured(batch, flag)
         found = kalman.update(
             self._drivers.filter,
             batch.driver[live],
@@ -128,12 +118,6 @@ class Engine:
         flag[live[found.outlier]] = Flag.OUTLIER
         driver = batch.driver[live[found.revised_by]]
         return estimate, Revisions(driver, found.revised_time, found.revised)
-
-    def _remember(self, batch: FixBatch, index: Ints) -> None:
-        columns = (batch.latitude, batch.longitude, batch.speed, batch.course, batch.accuracy)
-        measured = np.stack([column[index] for column in columns], axis=1)
-        self._drivers.measured[batch.driver[index]] = measured  # in time order: the newest of each driver stays
-        self._drivers.source[batch.driver[index]] = batch.source[index]
 
     # What is expected of drivers
 
@@ -275,10 +259,9 @@ class Engine:
         live = gate.in_order(batch, flag, Flag.ACCEPTED)
         estimate, _ = self._filter(batch, live, flag)
         self._follow_motion(batch, live[flag[live] == Flag.ACCEPTED], estimate)
-        self._drivers.advance(batch, live, live[:0])
+        self._drivers.advance(batch, live, live[:0], flag)
         for driver_id, fix_time in newest:
             self._drivers.stored[self.driver_row(driver_id)] = fix_time
-        self._remember(batch, live[flag[live] == Flag.ACCEPTED])
         for geofence in geofences:
             self.set_geofence(geofence)
         for driver_id, geofence_id, entered_at in inside:

@@ -105,15 +105,57 @@ def _refusal(
 
 def in_order(batch: FixBatch, flag: Flags, wanted: Flag) -> Ints:
     """Indices of the fixes so flagged, by driver, then fix_time; a repeat in the batch becomes DUPLICATE in `flag`."""
-    index = np.flatnonzero(flag == wanted)
-    driver, time = batch.driver[index], batch.fix_time[index]
-    order = np.lexsort((time, driver))  # stable: of two alike the first that came stays
-    index = index[order]
-    driver, time = driver[order], time[order]
-    repeat = np.zeros(len(index), np.bool_)
-    repeat[1:] = (driver[1:] == driver[:-1]) & (time[1:] == time[:-1])
-    flag[index[repeat]] = Flag.DUPLICATE
-    return index[~repeat]
+    index, in_time = _by_driver(batch.driver, batch.fix_time, flag, int(wanted))
+    if not in_time:
+        index = np.sort(index)  # as they came: of two alike the first stays
+        index = index[np.lexsort((batch.fix_time[index], batch.driver[index]))]
+    return _once(index, batch.driver, batch.fix_time, flag)
+
+
+@compiled
+def _by_driver(driver: Ints, fix_time: Floats, flag: Flags, wanted: int) -> tuple[Ints, bool]:
+    """The fixes so flagged, by driver, then as they came; and whether that is the order of fix_time, as it mostly is.
+
+    A device sends its fixes in order, so what has to be sorted is runs of them, not fixes.
+    """
+    index, starts = np.empty(len(driver), np.int64), np.empty(len(driver) + 1, np.int64)
+    n, runs, sorted_ = 0, 0, True
+    for i in range(len(driver)):
+        if flag[i] != wanted:
+            continue
+        if n == 0 or driver[i] != driver[index[n - 1]]:
+            sorted_ = sorted_ and (n == 0 or driver[i] > driver[index[n - 1]])
+            starts[runs] = n
+            runs += 1
+        index[n] = i
+        n += 1
+    starts[runs] = n
+    index = index[:n]
+    if not sorted_:
+        by_run, k = np.empty(n, np.int64), 0
+        for run in np.argsort(driver[index[starts[:runs]]], kind="mergesort"):
+            for place in range(starts[run], starts[run + 1]):
+                by_run[k] = index[place]
+                k += 1
+        index = by_run
+    for k in range(1, n):
+        if driver[index[k]] == driver[index[k - 1]] and fix_time[index[k]] < fix_time[index[k - 1]]:
+            return index, False
+    return index, True
+
+
+@compiled
+def _once(index: Ints, driver: Ints, fix_time: Floats, flag: Flags) -> Ints:
+    """Those of `index` that differ from the one before; others become DUPLICATE."""
+    n = 0
+    kept = np.empty(len(index), np.int64)
+    for i in index:
+        if n and driver[i] == driver[kept[n - 1]] and fix_time[i] == fix_time[kept[n - 1]]:
+            flag[i] = _DUPLICATE
+        else:
+            kept[n] = i
+            n += 1
+    return kept[:n]
 
 
 def set_aside_coarse(
