@@ -45,6 +45,13 @@ class Call:
         """A parameter of the query; an empty one is none."""
         return self.request.query_params.get(name) or None
 
+    def flag(self, name: str) -> bool:
+        """A switch of the query, off where it is not given. Raises InvalidInput."""
+        text = self.query(name) or "false"
+        if text not in ("true", "false"):
+            raise InvalidInput(f"{name}: true or false", field=name)
+        return text == "true"
+
     def time(self, name: str) -> float | None:
         """A time of the query in Unix seconds. Raises InvalidInput."""
         text = self.query(name)

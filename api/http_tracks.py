@@ -8,12 +8,15 @@ from starlette.responses import Response, StreamingResponse
 
 from api.formats import FORMATS
 from api.http_requests import Call, Page, respond
+from storage.segments import keep
 from tracker.codec import Report, decode, iso
-from tracker.errors import InvalidInput, InvalidMessage, NotAllowed, Overloaded, StoreUnavailable, TrackerError
+from tracker.errors import Flag, InvalidInput, InvalidMessage, NotAllowed, Overloaded, StoreUnavailable, TrackerError
 from tracker.messages import Error, LocationAck
-from tracker.records import Delivery, Event, Transition
+from tracker.records import Delivery, Event, Track, Transition
 
 DAY_S = 86400.0
+AROUND_S = 300.0
+"""A smoothed track is smoothed in the light of so much before and after it."""
 LONGEST_S = 31 * DAY_S
 """The longest track of one request."""
 
@@ -53,7 +56,10 @@ def _as_location_batch(body: bytes) -> bytes:
 
 
 async def get_track(call: Call) -> Response:
-    """One driver's track in [from, to), by default the last 24 hours that there are."""
+    """One driver's track in [from, to), by default the last 24 hours that there are.
+
+    As measured; with `smooth=true` as it probably was, in the light of all fixes, and without the outliers among them.
+    """
     driver_id = call.id("driver_id")
     if not call.viewer.is_office and not (call.viewer.role == "driver" and call.viewer.driver_id == driver_id):
         raise NotAllowed("Only this driver and the office see a driver's track.")
@@ -62,8 +68,20 @@ async def get_track(call: Call) -> Response:
     if name not in FORMATS:
         raise InvalidInput(f"format: there are {', '.join(FORMATS)}", field="format")
     media_type, write = FORMATS[name]
-    track = await call.services.store.track(driver_id, start, end)
+    if call.flag("smooth"):
+        track = await _smoothed(call, driver_id, start, end)
+    else:
+        track = await call.services.store.track(driver_id, start, end)
     return StreamingResponse(write(driver_id, track), media_type=media_type)
+
+
+async def _smoothed(call: Call, driver_id: str, start: float, end: float) -> Track:
+    """What lies around is read too, so that a track does not depend on where it is cut."""
+    around, kind = await call.services.store.fixes(driver_id, start - AROUND_S, end + AROUND_S)
+    fixes = keep(around, kind != Flag.COARSE)
+    found = await asyncio.to_thread(call.services.engine.smoothed, fixes)
+    wanted = (fixes.fix_time >= start) & (fixes.fix_time < end)
+    return keep(found.track, wanted & ~found.outlier)
 
 
 async def list_events(call: Call) -> Response:

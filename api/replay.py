@@ -25,10 +25,12 @@ from tracker.records import (
     Order,
     Revisions,
     Stay,
+    Track,
     Transition,
     Trip,
 )
 from tracker.settings import EngineSettings
+from tracker.smoothing import smoothed
 
 BATCH = 4096
 """Fixes of a file without `received_at` go through the engine so many at a time."""
@@ -43,9 +45,9 @@ def replay(
     orders: Iterable[Order] = (),
     progress: Callable[[int], object] = lambda done: None,
 ) -> dict[str, Any]:
-    """Write positions.csv, events.ndjson, stays.csv, trips.csv and summary.json into `out`; return the summary.
+    """Write positions.csv, track.csv, events.ndjson, stays.csv, trips.csv and summary.json into `out`.
 
-    `progress` is called with the number of fixes done since the last call. Raises InvalidInput.
+    Returns the summary. `progress` is called with the number of fixes done since the last call. Raises InvalidInput.
     """
     engine = Engine(settings)
     for geofence in geofences:
@@ -69,6 +71,8 @@ def replay(
         seconds = time.perf_counter() - started
         with (out / "positions.csv").open("w", encoding="utf-8", newline="\n") as text:
             _write_positions(text, fixes, flag, estimate)
+        with (out / "track.csv").open("w", encoding="utf-8", newline="\n") as text:
+            _write_track(text, fixes, flag, settings)
         _write_spans(out, spans)
         summary = _summary(fixes, flag, kinds, seconds) | {
             "stays": sum(isinstance(span, Stay) for span in spans),
@@ -201,6 +205,47 @@ def _write_spans(out: Path, spans: list[Stay | Trip]) -> None:
             for t in spans
             if isinstance(t, Trip)
         )
+
+
+def _write_track(file: TextIO, fixes: Fixes, flag: Flags, settings: EngineSettings) -> None:
+    """All fixes that came through, by driver, then time, smoothed in the light of each other; no outliers."""
+    ids = sorted(set(fixes.driver_id))
+    number = {driver_id: i for i, driver_id in enumerate(ids)}
+    driver = np.fromiter((number[driver_id] for driver_id in fixes.driver_id), np.int64, len(fixes))
+    kept = np.flatnonzero((flag == Flag.ACCEPTED) | (flag == Flag.LATE) | (flag == Flag.OUTLIER))
+    index = kept[np.lexsort((fixes.fix_time[kept], driver[kept]))]
+    track, outlier = smoothed(
+        Track(
+            ids,
+            np.zeros(len(ids), np.uint8),
+            np.zeros(len(ids), np.bool_),
+            np.searchsorted(driver[index], np.arange(len(ids) + 1)),
+            fixes.fix_time[index],
+            fixes.latitude[index],
+            fixes.longitude[index],
+            fixes.speed[index],
+            fixes.course[index],
+            fixes.accuracy[index],
+        ),
+        settings,
+    )
+    columns = (
+        driver[index],
+        track.fix_time,
+        track.latitude,
+        track.longitude,
+        track.speed,
+        track.course,
+        track.accuracy,
+    )
+    file.write("driver_id,timestamp,latitude,longitude,speed,heading,accuracy\n")
+    file.writelines(
+        f"{_quoted(ids[who])},{t:.3f},{_text(lat, 8)},{_text(lon, 8)},{_text(speed, 3)},{_text(course, 2)},"
+        f"{_text(accuracy, 3)}\n"
+        for who, t, lat, lon, speed, course, accuracy in zip(
+            *(column[~outlier].tolist() for column in columns), strict=True
+        )
+    )
 
 
 def _text(value: float, digits: int) -> str:

@@ -42,7 +42,8 @@ def _rehearse() -> None:
     engine.set_route(Route(route_id="r", driver_id="d", stops=["o"], path=[[0.0, 0.0], [0.02, 0.0]]))
     driver = engine.driver_row("d")
     for first in (0.0, 100.0, 0.0):
-        engine.ingest(_drive(driver, first + np.arange(100.0)))
+        updates = engine.ingest(_drive(driver, first + np.arange(100.0)))
+        engine.smoothed(updates.track)
 
 
 def _drive(driver: int, second: Floats) -> FixBatch:

@@ -27,6 +27,7 @@ from tracker.records import (
     Updates,
 )
 from tracker.settings import EngineSettings
+from tracker.smoothing import Smoothed, noise, smoothed
 from tracker.transitions import Fences
 from tracker.trips import Motion
 
@@ -36,14 +37,7 @@ class Engine:
 
     def __init__(self, settings: EngineSettings) -> None:
         self._settings = settings
-        self._noise = kalman.Noise(
-            default_accuracy_m=settings.default_accuracy_m,
-            min_accuracy_m=settings.min_accuracy_m,
-            outlier_share=settings.outlier_share,
-            outlier_patience=settings.outlier_patience,
-            filter_reset_s=settings.filter_reset_s,
-            still_speed_mps=settings.still_speed_mps,
-        )
+        self._noise = noise(settings)
         self._drivers = DriverTable()
         self._fences = Fences(settings)
         self._motion = Motion(settings)
@@ -239,6 +233,10 @@ class Engine:
         if slot is None or self._orders.stage[slot] >= Stage.ARRIVED or np.isnan(self._orders.eta[slot]):
             return None
         return float(self._orders.eta_low[slot]), float(self._orders.eta[slot]), float(self._orders.eta_high[slot])
+
+    def smoothed(self, track: Track) -> Smoothed:
+        """A stored track as it probably was; its fixes are as measured, outliers among them."""
+        return smoothed(track, self._settings)
 
     def restore(
         self,

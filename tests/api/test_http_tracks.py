@@ -8,10 +8,11 @@ from xml.etree import ElementTree
 import pytest
 import pytest_asyncio
 
+from geo.earth import metres_per_degree
 from storage.store import Commit
 from tests.fixes import LATITUDE, LONGITUDE, T0
 from tests.site import CUSTOMER, DRIVER, OFFICE, STRANGERS, Site, order_body, refused, site
-from tracker.codec import iso
+from tracker.codec import iso, parse_time
 from tracker.records import Delivery
 
 FIX = {"latitude": LATITUDE, "longitude": LONGITUDE, "speed": 8.3, "heading": 45, "accuracy": 10, "timestamp": T0}
@@ -99,6 +100,24 @@ async def test_a_track_is_of_a_half_open_time_and_by_default_the_last_day(api: S
     assert await times(f"from={T0}") == [iso(T0), iso(T0 + 5), iso(T0 + 10)]
     assert await times(f"to={T0 + 5}") == [iso(T0)]
     assert await times(f"from={T0}&to={T0}") == []
+
+
+async def test_a_track_is_smoothed_where_that_is_asked_for_and_stays_stored_as_measured(api: Site):
+    t = [float(s) for s in range(20)]
+    measured = [10.0 * s + (3.0 if s % 2 else -3.0) + (400.0 if s == 9 else 0.0) for s in t]
+    await api.drive("D1", t, measured, accuracy=[10.0] * 20)
+    path = f"drivers/D1/track?from={T0 + 5}&to={T0 + 15}"
+
+    async def east(query: str) -> dict[float, float]:
+        rows = csv.DictReader(io.StringIO((await api.ask(OFFICE, "GET", f"{path}&format=csv{query}")).text))
+        per_degree = metres_per_degree(LATITUDE)[1]
+        return {parse_time(row["timestamp"]) - T0: (float(row["longitude"]) - LONGITUDE) * per_degree for row in rows}
+
+    raw, smooth = await east("&smooth=false"), await east("&smooth=true")
+    assert list(raw) == list(smooth) == [5, 6, 7, 8, 10, 11, 12, 13, 14]  # the ninth is an outlier
+    assert max(abs(raw[s] - measured[int(s)]) for s in raw) < 0.01
+    assert max(abs(smooth[s] - 10 * s) for s in smooth) < 2 < max(abs(raw[s] - 10 * s) for s in raw)
+    assert refused(await api.ask(OFFICE, "GET", f"{path}&smooth=1")) == (400, "invalid_input", "smooth")
 
 
 async def test_a_time_that_ends_before_it_begins_or_is_too_long_is_refused(api: Site):

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -128,6 +129,26 @@ def test_an_outlier_is_flagged_and_again_it_is_a_duplicate(tmp_path):
     fixes = drive(east, times, received_at=np.concatenate([np.arange(20), [20, 21]]))
     positions, _, _ = run(fixes, tmp_path)
     assert [row["flag"] for row in positions[-2:]] == ["outlier", "duplicate"]
+
+
+def test_a_fix_is_flagged_as_the_two_after_it_show(tmp_path):
+    rng = np.random.default_rng(5)
+    t = np.arange(0.0, 3000.0, 10.0)
+    wrong = rng.random(300) < 0.1
+    fixes = drive(9 * t + rng.normal(0, 3, 300) + wrong * rng.uniform(80, 400, 300) * rng.choice([-1, 1], 300), t)
+    together, *_ = run(fixes, tmp_path / "a")
+    one_by_one, *_ = run(replace(fixes, received_at=fixes.fix_time + 1), tmp_path / "b")
+    assert together == one_by_one
+    assert sum((row["flag"] == "outlier") != outlier for row, outlier in zip(together, wrong, strict=True)) < 6
+
+
+def test_the_track_is_smooth_and_has_no_outliers(tmp_path):
+    t = np.arange(30.0)
+    run(drive(10 * t + 500 * (t == 12), t), tmp_path)
+    rows = list(csv.DictReader((tmp_path / "track.csv").read_text().splitlines()))
+    assert [float(row["timestamp"]) - T0 for row in rows] == [s for s in t if s != 12]
+    assert float(rows[12]["longitude"]) == pytest.approx(float(place(130.0)[1]), abs=1e-5)
+    assert float(rows[12]["speed"]) == pytest.approx(10, abs=0.5)
 
 
 def test_any_driver_id_is_a_cell(tmp_path):

@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from geo import kalman
 from geo.kalman import ACCURACY_PER_SIGMA, FilterState, Noise, update
 
 NOISE = Noise(
@@ -85,6 +86,64 @@ def test_the_antimeridian_is_no_border() -> None:
     assert ((estimate[1] >= -180) & (estimate[1] <= 180)).all()
 
 
+def test_what_stays_where_a_jump_went_was_no_outlier() -> None:
+    t = np.arange(30.0)
+    north = 10 * t + np.where(t >= 15, 40.0, 0.0)  # an uncertain fix, then more of its kind
+    rows, nothing = np.zeros(30, np.int64), np.full(30, NAN)
+    accuracy = np.full(30, 15.0)
+    found = update(
+        FilterState.empty(1), rows, t, 25.0 + north * METRE, np.full(30, 121.5), nothing, nothing, accuracy, NOISE
+    )
+    final = found.outlier.copy()
+    final[np.searchsorted(t, found.revised_time)] = found.revised
+    assert not final.any()
+    assert (found.revised_time < t[found.revised_by]).all()
+    assert (found.revised_time >= t[found.revised_by] - 2).all()
+
+
+def test_a_revised_judgement_is_told_with_its_fix() -> None:
+    rng = np.random.default_rng(5)
+    t = np.arange(0.0, 3000.0, 10.0)
+    outlier = rng.random(300) < 0.1
+    north = 9 * t + rng.normal(0, 3, 300) + outlier * rng.uniform(80, 400, 300) * rng.choice([-1, 1], 300)
+    nothing = np.full(300, NAN)
+    rows = np.zeros(300, np.int64)
+    place = 25.0 + north * METRE, np.full(300, 121.5)
+    found = update(FilterState.empty(1), rows, t, *place, nothing, nothing, np.full(300, 8.0), NOISE)
+    final = found.outlier.copy()
+    for when, is_one in zip(found.revised_time, found.revised, strict=True):
+        final[np.searchsorted(t, when)] = is_one
+    assert len(found.revised)
+    assert (final != outlier).sum() < (found.outlier != outlier).sum()
+    assert (final != outlier).mean() < 0.02
+
+
+def test_sigma_holds_two_thirds_of_the_errors_of_noise_as_it_is_modelled() -> None:
+    rng = np.random.default_rng(6)
+    n, sigma = 4000, 10 / ACCURACY_PER_SIGMA
+    bias, velocity = np.empty(n), np.empty(n)
+    bias[0], velocity[0] = rng.normal(), 0.0
+    for i in range(1, n):
+        bias[i] = np.exp(-1 / 20) * bias[i - 1] + np.sqrt(1 - np.exp(-1 / 10)) * rng.normal()
+        velocity[i] = 0.99 * velocity[i - 1] + rng.normal(0, np.sqrt(0.5))
+    truth = np.cumsum(velocity)
+    north = truth + sigma * (0.7 * rng.normal(size=n) + np.sqrt(0.51) * bias)
+    _, estimate = run([(i, north[i], NAN, NAN, 10) for i in range(n)])
+    inside = np.abs((estimate[0] - 25.0) / METRE - truth) < estimate[4]
+    assert 0.6 < inside.mean() < 0.76
+
+
+def test_a_driver_whose_device_tells_no_speed_stands_still_too_and_leaves_again() -> None:
+    rng = np.random.default_rng(1)
+    t = np.arange(90.0)
+    north = np.cumsum(np.interp(t, [15, 20, 60, 65], [10.0, 0.0, 0.0, 10.0])) + rng.normal(0, 0.1, 90)
+    flags, estimate = run([(s, north[int(s)], NAN, NAN, NAN) for s in t])
+    assert not any(flags)
+    assert np.ptp(estimate[0, 25:60]) / METRE < 0.01
+    assert (estimate[2, 25:60] == 0).all()
+    assert estimate[0, 89] == pytest.approx(25.0 + north[89] * METRE, abs=2 * METRE)
+
+
 fix = st.tuples(
     st.floats(0.001, 500),
     st.floats(-1e4, 1e4),
@@ -127,3 +186,19 @@ def test_any_split_into_calls_gives_the_same_bits_and_never_nan(drives, random) 
     for name in ("place", "belief", "shown"):
         np.testing.assert_array_equal(getattr(again, name), getattr(state, name))
     assert np.isfinite(estimate[[0, 1, 2, 4]]).all()
+
+
+@settings(deadline=None, max_examples=25)
+@given(drives)
+def test_compiled_and_plain_python_agree(drives) -> None:
+    whole, plain = columns(drives), FilterState.empty(len(drives))
+    n = len(whole[0])
+    found = update(FilterState.empty(len(drives)), *whole, NOISE)
+    outlier, estimate = np.empty(n, np.bool_), np.empty((5, n))
+    by, time, to = np.empty(2 * n, np.int64), np.empty(2 * n), np.empty(2 * n, np.bool_)
+    count = kalman._advance.py_func(
+        plain.place, plain.belief, plain.shown, *whole, NOISE, np.empty((4, 15)), outlier, estimate, by, time, to
+    )
+    np.testing.assert_array_equal(outlier, found.outlier)
+    np.testing.assert_allclose(estimate, found.estimate, rtol=1e-9)
+    assert (by[:count].tolist(), to[:count].tolist()) == (found.revised_by.tolist(), found.revised.tolist())
