@@ -42,9 +42,11 @@ DOUBT = 6.0
 """A belief less likely than the best by this, as a difference of logarithms, is dropped."""
 OUTLIER_NEAR_M, OUTLIER_FAR_M = 20.0, 450.0
 """An outlier may be anywhere around: its distance is taken as uniform up to so far, its density as flat so near."""
+OUTLIER_LEAST_M = 5.0
+"""A fix as near as this to where it is expected is none, however sure the filter is."""
 HOLD_M, HOLD_SHARE = 6.0, 0.6
 """A driver who stands is held while the filter stays within so many metres, or share of the accuracy."""
-HOLD_MPS, LET_GO_MPS = 0.8, 1.5
+HOLD_MPS, LET_GO_MPS = 1.2, 1.8
 """Where a device does not tell its speed, slower than the one is standing, until faster than the other ..."""
 HOLD_VARIANCE = 1.0
 """... where the variance of the filter's own velocity is less than this, m²/s²."""
@@ -255,6 +257,8 @@ def _evidence(m: Motion, east: float, north: float, fix: Spread, outlier_share: 
     off_east, off_north = innovation(m, east, north, fix)
     square = off_east * off_east + off_north * off_north
     true = -0.5 * square / variance - log(2.0 * pi * variance) + log(1.0 - outlier_share)
+    if square < OUTLIER_LEAST_M**2:
+        return true, -inf
     false = log(outlier_share) - log(2.0 * pi * OUTLIER_FAR_M * max(sqrt(square), OUTLIER_NEAR_M))
     return true, false
 
