@@ -3,11 +3,9 @@
 import numpy as np
 import pytest
 
-from benchmarks.traffic import LATITUDE, LONGITUDE, T0, city_fences, city_legs, city_traffic
-from geo.fences import FenceIndex
+from benchmarks.traffic import LATITUDE, LONGITUDE, T0, city_fences, city_traffic
 from tracker.records import Geofence, Legs
 from tracker.settings import EngineSettings
-from tracker.shapes import geofence_shape
 from tracker.transitions import Fences
 
 LEGS = 10_000
@@ -29,26 +27,12 @@ def note(benchmark, legs: int) -> None:
 
 
 @pytest.mark.parametrize("fences", [10_000, 100_000])
-def bench_cut(benchmark, fences: int) -> None:
-    """Candidates of 10,000 legs, and what of them is cut."""
-    index = FenceIndex()
-    for key, geofence in enumerate(city_fences(fences, seed=1)):
-        index.put(key, geofence_shape(geofence))
-    legs = city_legs(LEGS, seed=2)
-
-    def run() -> int:
-        leg, key = index.candidates(*legs)
-        return len(index.cut(*legs, leg, key).pair)
-
-    assert benchmark(run) > 0
-    note(benchmark, LEGS)
-
-
-@pytest.mark.parametrize("fences", [10_000, 100_000])
-@pytest.mark.parametrize(("fleet", "legs_each"), [(1_000, 10), (10_000, 1), (10, 10)])
-def bench_transitions(benchmark, fleet: int, legs_each: int, fences: int) -> None:
-    """A tick of a fleet that drives on and on, legs of 15 to 100 m."""
-    watched, ids, traffic = city(fences), drivers(fleet), city_traffic(fleet, legs_each, seed=2)
+@pytest.mark.parametrize(
+    ("fleet", "legs_each", "step_s"), [(1_000, 10, 1.0), (1_000, 10, 5.0), (10_000, 1, 1.0), (10, 10, 1.0)]
+)
+def bench_transitions(benchmark, fleet: int, legs_each: int, step_s: float, fences: int) -> None:
+    """A tick of a fleet that drives on and on at 3 to 20 m/s."""
+    watched, ids, traffic = city(fences), drivers(fleet), city_traffic(fleet, legs_each, seed=2, step_s=step_s)
     found: list[int] = []
 
     def run(legs: Legs) -> None:

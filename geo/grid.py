@@ -1,152 +1,201 @@
-"""Boxes in a hierarchical grid over the globe: which boxes does a leg touch. No geometry object per leg.
+"""Boxes in a hierarchical grid over the globe, in flat arrays for compiled code: which boxes does a leg touch?
 
-A box lies on the level whose cells are about its size, so it covers few of them, and a leg looks into few cells of
-each level. Cells are hashed into buckets; what shares one by chance fails when the boxes are compared.
+Each level is rows of latitude, each row as many columns as keep its cells about square, so a pole is a cell like
+others. A box lies on the finest level where it covers few cells. Cells are hashed into buckets; what shares one by
+chance fails when the boxes are compared. A change touches the buckets of one box.
 """
 
-from collections.abc import Iterator, Mapping
+from math import floor
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from geo.earth import wrap_degrees
+from geo.arena import Arena
+from geo.compiled import compiled
+from geo.globe import Rows, apart
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-Box = tuple[float, float, float, float]
 
-FINEST = 16
-"""2**16 cells around the equator: 0.0055 degrees, 610 m."""
-STEP = 2
-"""Each level's cells are 2**2 times as wide as the next finer one's."""
-AT_ONCE = 1_000_000
-"""So many cells are looked into in one go, to bound memory."""
-_STRIDE = 40_503
-"""Buckets between a cell and the one north of it."""
-_KEYS = 2**32
+LEVELS = 8
+FINEST_ROWS = 2**15
+"""Cells of the finest level are 0.0055 degrees high, 610 m; a quarter as many rows on each next level."""
+MOST_CELLS = 6
+"""A box lies on the finest level where it covers no more than this."""
+BUCKETS = 2**16
+_ROUNDING = np.float32(4e-5)
+"""Boxes are compared in single precision, so they are this much larger, degrees."""
+
+
+BUCKET = np.dtype([("start", np.int32), ("count", np.int32), ("room", np.int32)])
+"""Which of the boxes are in a cell."""
+BOX = np.dtype(
+    [(name, np.float32) for name in ("latitude", "longitude", "half_height", "half_width")] + [("key", np.int32)]
+)
+"""Centre and extent, degrees."""
+
+
+class Cells(NamedTuple):
+    """The arrays of a grid."""
+
+    columns: NDArray[np.int32]  # how many in each row, of all levels
+    first_row: Ints  # (LEVELS,) where a level's begin in `columns`
+    in_use: Ints  # (LEVELS,) how many boxes there are
+    buckets: Rows  # (BUCKETS,) of BUCKET
+    boxes: Rows  # (n,) of BOX
+
+
+def _rows() -> tuple[NDArray[np.int32], Ints]:
+    """Columns of each row, from the latitude of its edge nearer to the equator; where each level's rows begin."""
+    levels = []
+    for level in range(LEVELS):
+        rows = FINEST_ROWS >> 2 * level
+        edges = np.linspace(-90.0, 90.0, rows + 1)
+        nearer = np.minimum(np.abs(edges[:-1]), np.abs(edges[1:]))
+        levels.append(np.maximum(np.floor(2 * rows * np.cos(np.radians(nearer))), 1).astype(np.int32))
+    return np.concatenate(levels), np.cumsum([0] + [len(level) for level in levels[:-1]])
+
+
+_COLUMNS, _FIRST_ROW = _rows()
 
 
 class Grid:
-    """Boxes by integer key. What changed since the last build lies in a small grid of its own until it has grown."""
+    """Boxes by small integer key."""
 
     def __init__(self) -> None:
-        self._boxes: dict[int, Box] = {}
-        self._built: list[_Level] = []
-        self._changed: dict[int, Box | None] = {}  # since `_built`; None: dropped
-        self._recent: list[_Level] | None = []  # of what changed; None: build it again
+        self._in_use = np.zeros(LEVELS, np.int64)
+        self._buckets = np.zeros(BUCKETS, BUCKET)
+        self._boxes = Arena(BOX)
+        self._place: dict[int, tuple[int, list[int]]] = {}  # by key: level, buckets
+        self.cells = self._arrays()
 
     def put(self, key: int, latitude: float, longitude: float, half_height: float, half_width: float) -> None:
         """Add or replace a box around a centre; degrees."""
-        self._boxes[key] = self._changed[key] = latitude, longitude, half_height, half_width
-        self._recent = None
+        self.drop(key)
+        level, found = _place(_COLUMNS, _FIRST_ROW, latitude, longitude, half_height, half_width)
+        distinct = sorted(set(found.tolist()))
+        box = latitude, longitude, half_height + _ROUNDING, half_width + _ROUNDING, key
+        for bucket in distinct:
+            start, count, room = self._buckets[bucket].item()
+            if count == room:
+                start, room = self._moved(start, count, room)
+            self._boxes.rows[start + count] = box
+            self._buckets[bucket] = start, count + 1, room
+        self._in_use[level] += 1
+        self._place[key] = level, distinct
+        self.cells = self._arrays()
 
     def drop(self, key: int) -> None:
-        """Remove a box."""
-        self._boxes.pop(key, None)
-        self._changed[key] = None
-        self._recent = None
-
-    def query(
-        self,
-        lat0: Floats,
-        lon0: Floats,
-        lat1: Floats,
-        lon1: Floats,
-        reach_lat: Floats | float = 0.0,
-        reach_lon: Floats | float = 0.0,
-    ) -> tuple[Ints, Ints]:
-        """Pairs (leg, key) of legs (n,) and the boxes within their reach (n,); each once, sorted by leg, then key."""
-        self._build()
-        half = wrap_degrees(lon1 - lon0) / 2
-        height, width = np.abs(lat1 - lat0) / 2 + reach_lat, np.abs(half) + reach_lon
-        legs = np.stack([(lat0 + lat1) / 2, lon0 + half, height, width])
-        found = [pair for level in self._built for pair in level.query(legs)]
-        if self._changed and found:
-            pair = np.concatenate(found)
-            found = [pair[~np.isin(pair % _KEYS, list(self._changed))]]
-        found += [pair for level in self._recent or () for pair in level.query(legs)]
-        if not found:
-            return np.empty(0, np.int64), np.empty(0, np.int64)
-        pair = np.unique(np.concatenate(found))  # once, though found in several cells
-        return pair // _KEYS, pair % _KEYS
-
-    def _build(self) -> None:
-        if self._recent is not None:
+        """Remove a box, if it is there."""
+        if key not in self._place:
             return
-        if len(self._changed) > 64 + 4 * len(self._boxes) ** 0.5:
-            self._built, self._recent = _levels(self._boxes), []
-            self._changed.clear()
-        else:
-            self._recent = _levels({key: box for key, box in self._changed.items() if box is not None})
+        level, buckets = self._place.pop(key)
+        for bucket in buckets:
+            start, count, room = self._buckets[bucket].item()
+            boxes = self._boxes.rows[start : start + count]
+            boxes[np.flatnonzero(boxes["key"] == key)[0]] = boxes[-1]
+            self._buckets[bucket] = start, count - 1, room
+        self._in_use[level] -= 1
+
+    def query(self, latitude: float, longitude: float, half_height: float, half_width: float) -> list[int]:
+        """Keys of the boxes that touch a box, in order; some that only nearly do."""
+        found, count = touching(self.cells, latitude, longitude, half_height, half_width, np.empty(8, np.int64), 0)
+        return sorted(set(found[:count].tolist()))
+
+    def _moved(self, start: int, count: int, room: int) -> tuple[int, int]:
+        """Where a bucket's boxes are after they moved to a block with more room, and how much."""
+        to, size = self._boxes.take(max(2 * room, 4))
+        self._boxes.rows[to : to + count] = self._boxes.rows[start : start + count]
+        if room:
+            self._boxes.give(start, room)
+        return to, size
+
+    def _arrays(self) -> Cells:
+        return Cells(_COLUMNS, _FIRST_ROW, self._in_use, self._buckets, self._boxes.rows)
 
 
-def _levels(boxes: Mapping[int, Box]) -> "list[_Level]":
-    keys = np.fromiter(boxes, np.int64, len(boxes))
-    columns = np.array(list(boxes.values()), np.float64).reshape(-1, 4).T
-    size = np.maximum(2 * columns[2:].max(axis=0, initial=0.0), 1e-9)
-    bits = np.floor(np.log2(2 * 360.0 / size))
-    bits = np.clip(bits - (bits - FINEST) % STEP, 0, FINEST).astype(np.int64)
-    return [_Level(int(b), keys[bits == b], columns[:, bits == b]) for b in np.unique(bits)]
+@compiled
+def bucket_of(level: int, row: int, column: int) -> int:
+    """The bucket of a cell (Fibonacci hashing, Knuth, The Art of Computer Programming 3, 6.4)."""
+    mixed = np.uint64(column) + np.uint64(row) * np.uint64(0x9E3779B1) + np.uint64(level) * np.uint64(0x85EBCA77)
+    return np.int64((mixed * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(48))  # type: ignore[return-value]
 
 
-class _Level:
-    """Boxes of about one size, sorted by the buckets of the cells they cover."""
-
-    def __init__(self, bits: int, keys: Ints, boxes: Floats) -> None:
-        self._bits = bits
-        self._keys = keys
-        self._boxes = boxes.T.copy()
-        box, column, row = _cover(*_cells(boxes, bits))
-        self._mask = (1 << (2 * len(box)).bit_length()) - 1
-        bucket = self._bucket(column, row)
-        self._box = box[np.argsort(bucket, kind="stable")]
-        self._start = np.concatenate([[0], np.cumsum(np.bincount(bucket, minlength=self._mask + 1))])
-
-    def _bucket(self, column: Ints, row: Ints) -> Ints:
-        return np.asarray((column % 2**self._bits + row * _STRIDE) & self._mask)
-
-    def query(self, legs: Floats) -> Iterator[Ints]:
-        """Pairs of leg and key whose boxes touch, as leg * _KEYS + key; some more than once."""
-        x0, x1, y0, y1 = cells = _cells(legs, self._bits)
-        count = (x1 - x0 + 1) * (y1 - y0 + 1)
-        every = np.arange(len(self._keys))
-        long = count > len(every)  # cheaper to compare with every box
-        for part in _parts(np.flatnonzero(long), np.full(len(count), len(every))):
-            yield self._touching(legs, np.repeat(part, len(every)), np.tile(every, len(part)))
-        for part in _parts(np.flatnonzero(~long), count):
-            leg, column, row = _cover(*(edge[part] for edge in cells))
-            bucket = self._bucket(column, row)
-            leg, first, boxes = part[leg], self._start[bucket], self._start[bucket + 1] - self._start[bucket]
-            start = np.repeat(first - np.cumsum(boxes) + boxes, boxes)
-            yield self._touching(legs, np.repeat(leg, boxes), self._box[start + np.arange(len(start))])
-
-    def _touching(self, legs: Floats, leg: Ints, box: Ints) -> Ints:
-        boxes = self._boxes
-        high = np.abs(legs[0, leg] - boxes[box, 0]) <= legs[2, leg] + boxes[box, 2]
-        leg, box = leg[high], box[high]
-        wide = np.abs(wrap_degrees(legs[1, leg] - boxes[box, 1])) <= legs[3, leg] + boxes[box, 3]
-        return np.asarray(leg[wide] * _KEYS + self._keys[box[wide]])
+@compiled
+def rows_under(level: int, latitude: float, half_height: float) -> tuple[int, int]:
+    """First and last row of a level under a box."""
+    rows = FINEST_ROWS >> 2 * level
+    low = floor((latitude - half_height + 90.0) / 180.0 * rows)
+    high = floor((latitude + half_height + 90.0) / 180.0 * rows)
+    return min(max(low, 0), rows - 1), min(max(high, 0), rows - 1)
 
 
-def _parts(index: Ints, count: Ints) -> list[Ints]:
-    """Split an index so that no part has many more cells than AT_ONCE."""
-    bounds = np.flatnonzero(np.diff(np.cumsum(count[index]) // AT_ONCE)) + 1
-    return np.split(index, bounds) if len(index) else []
+@compiled
+def columns_under(columns: int, longitude: float, half_width: float) -> tuple[int, int]:
+    """First and last column, of so many in a row, under a box; they may run past the end, where the row starts anew."""
+    low = floor((longitude - half_width + 180.0) / 360.0 * columns)
+    high = floor((longitude + half_width + 180.0) / 360.0 * columns)
+    return low, min(high, low + columns - 1)
 
 
-def _cells(boxes: Floats, bits: int) -> tuple[Ints, Ints, Ints, Ints]:
-    """First and last column and row of the cells under boxes (4, n); columns may run past the last one."""
-    per_degree = 2**bits / 360.0
-    latitude, longitude, half_height, half_width = boxes
-    edges = (longitude - half_width, longitude + half_width, latitude - half_height, latitude + half_height)
-    x0, x1, y0, y1 = (np.floor((edge + 180.0) * per_degree).astype(np.int64) for edge in edges)
-    return x0, np.asarray(np.minimum(x1, x0 + 2**bits - 1)), y0, y1
+@compiled
+def _place(
+    columns: NDArray[np.int32],
+    first_row: Ints,
+    latitude: float,
+    longitude: float,
+    half_height: float,
+    half_width: float,
+) -> tuple[int, Ints]:
+    """The level of a box, and the buckets of the cells it covers."""
+    found = np.empty(4 * MOST_CELLS, np.int64)  # the coarsest level has 8 cells
+    for level in range(LEVELS):
+        low, high = rows_under(level, latitude, half_height)
+        cells = 0
+        for row in range(low, high + 1):
+            n = columns[first_row[level] + row]
+            west, east = columns_under(n, longitude, half_width)
+            if cells + east - west + 1 > len(found):
+                cells = len(found) + 1
+                break
+            for column in range(west, east + 1):
+                found[cells] = bucket_of(level, row, column % n)
+                cells += 1
+        if cells <= MOST_CELLS:
+            break
+    return level, found[:cells]
 
 
-def _cover(x0: Ints, x1: Ints, y0: Ints, y1: Ints) -> tuple[Ints, Ints, Ints]:
-    """Each cell under boxes (n,): index of the box, column and row (c,)."""
-    width = x1 - x0 + 1
-    count = width * (y1 - y0 + 1)
-    box = np.repeat(np.arange(len(count)), count)
-    within = np.arange(len(box)) - (np.cumsum(count) - count)[box]
-    return box, x0[box] + within % width[box], y0[box] + within // width[box]
+@compiled
+def touching(
+    cells: Cells,
+    latitude: float,
+    longitude: float,
+    half_height: float,
+    half_width: float,
+    found: Ints,
+    count: int,
+) -> tuple[Ints, int]:
+    """Append the keys of the boxes that touch a box to `found`, which grows; some more than once."""
+    columns, first_row, in_use, buckets, boxes = cells
+    for level in range(LEVELS):
+        if in_use[level] == 0:
+            continue
+        low, high = rows_under(level, latitude, half_height)
+        for row in range(low, high + 1):
+            n = columns[first_row[level] + row]
+            west, east = columns_under(n, longitude, half_width)
+            for column in range(west, east + 1):
+                bucket = buckets[bucket_of(level, row, column % n)]
+                if count + bucket["count"] > len(found):
+                    longer = np.empty(2 * (count + bucket["count"]), np.int64)
+                    longer[:count] = found[:count]
+                    found = longer
+                for i in range(bucket["start"], bucket["start"] + bucket["count"]):
+                    box = boxes[i]
+                    high = abs(latitude - box["latitude"]) <= half_height + box["half_height"]
+                    wide = apart(longitude, box["longitude"]) <= half_width + box["half_width"]
+                    found[count] = box["key"]
+                    count += high & wide  # no branch: it could not be predicted
+    return found, count

@@ -1,261 +1,388 @@
-"""What legs do to the visits of geofences: all drivers at once, in columns.
+"""What legs do to the visits of geofences: compiled, leg by leg in each driver's order of time.
 
-Each leg with each geofence that may matter to it is a row; the rows of one driver and geofence are a case. Along a case
-marks say "in" (a crossing inwards, or a position inside) and "gone" (a position outside by the margin): the first "in"
-is an enter, the first "gone" after it an exit, stamped with the last crossing outwards.
+A crossing inwards, or a position inside, begins a visit; it ends with a position outside by the margin, and is then
+stamped with the last crossing outwards. Most legs touch nothing: as long as a driver stays within his safe distance of
+where it was measured, nothing is looked at.
 """
 
-from dataclasses import dataclass
-from typing import Literal
+from math import erf, sqrt
+from typing import NamedTuple
 
 import numpy as np
 
-from geo.earth import wrap_degrees
-from geo.fences import Cuts, FenceIndex
-from tracker.records import Bools, Floats, Ints, Legs
-from tracker.settings import EngineSettings
-from tracker.visits import KEYS, Visits
+from geo.compiled import compiled
+from geo.fences import CUT, Shapes, boundary_distance, cut_leg
+from geo.globe import MOST_PIECES, POINT, Row, Rows, apart, put_point, split, squared, wrap
+from geo.grid import FINEST_ROWS, LEVELS, Cells, bucket_of, columns_under, rows_under, touching
+from tracker.records import Floats, Ints
+from tracker.visits import TURN, VISIT, added, removed
 
-_SHORTEST_S = 0.001
+EXIT, ENTER, DWELL = 0, 1, 2
+"""Kinds of changes, in the order that they have at one instant."""
+PASS_WITHIN_M = 30_000.0
+"""A pass through a fence between two positions further apart than this is not believed."""
+SHORTEST_S = 0.001
 """A visit lasts at least this long, so that its exit comes after its enter where only a corner was touched."""
+SURE_M = 0.1
+"""No position is taken for more certain than this."""
+_SLOWEST_MPS = 0.1
+_SAFE_M = 1_000.0
+_UNSAFE_M = 3.0
+_POLAR = 80.0
+
+CHANGE = np.dtype(
+    [
+        ("occurred_at", np.float64),
+        ("detected_at", np.float64),
+        ("entered_at", np.float64),  # of the visit
+        ("occurred_sigma", np.float64),  # uncertainty of occurred_at where a boundary was crossed, else NaN; s
+        ("sigma", np.float64),  # of the position that revealed it, m
+        ("distance", np.float64),  # of that from the boundary, m, negative inside
+        ("depth", np.float64),  # how far on the side that it tells of, m
+        ("confidence", np.float64),
+        ("driver", np.int64),
+        ("key", np.int64),
+        ("kind", np.int8),
+        ("crossed", np.bool_),  # False: found inside
+    ],
+    align=True,
+)
 
 
-@dataclass(frozen=True, slots=True)
-class Changes:
-    """Changes of one kind, in columns (c,)."""
+class Rules(NamedTuple):
+    """When something is told."""
 
-    code: Ints  # of the visit
-    leg: Ints  # that revealed it
-    occurred_at: Floats
-    entered_at: Floats  # of the visit
-    distance: Floats  # of the leg's end from the boundary, m, negative inside
-    depth: Floats  # how far on the side that it tells of, m
-    crossed: Bools  # False: found inside, at a first position or when a fence was put around the driver
+    margin_m: float
+    margin_sigmas: float
+    enter_sigmas: float
+    pass_within_s: float
+    dwell_after_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class Followed:
-    """What legs changed."""
+class Leg(NamedTuple):
+    """One leg, its way in pieces."""
 
-    enter: Changes
-    exit: Changes
-    dwell: Changes
-
-
-@dataclass(frozen=True, slots=True)
-class _Rows:
-    """Columns (p,), by case, then time."""
-
-    code: Ints
-    leg: Ints
-    t0: Floats
-    t1: Floats
-    cuts: Cuts  # pair is the row
-    place: Ints  # of the case's visit before these legs
-    visiting: Bools  # whether there was one
-    case: Ints
-
-    def time(self, row: Ints, share: Floats) -> Floats:
-        """When such a share of these rows' legs was done."""
-        result: Floats = self.t0[row] + share * (self.t1 - self.t0)[row]
-        return result
-
-    def last(self, marked: Ints, side: Literal["left", "right"] = "right") -> tuple[Ints, Bools]:
-        """For each row the last of the rows `marked` (m,), sorted, up to it in its case: index, whether there is one.
-
-        With side "left", before it.
-        """
-        i = np.searchsorted(marked, np.arange(len(self.case)), side) - 1
-        there = i >= 0
-        there[there] = self.case[marked[i[there]]] == self.case[there]
-        return i, there
+    driver: int
+    t0: float
+    t1: float
+    sigma: float
+    margin: float
+    silent: bool  # over such a silence that passes are not believed
+    pieces: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Turns:
-    """Where visits begin and end."""
+@compiled
+def follow(
+    driver: Ints,
+    t0: Floats,
+    lat0: Floats,
+    lon0: Floats,
+    t1: Floats,
+    lat1: Floats,
+    lon1: Floats,
+    sigma1: Floats,
+    cells: Cells,
+    shapes: Shapes,
+    pool: Rows,
+    drivers: Rows,
+    counters: Ints,
+    seen: Ints,
+    rules: Rules,
+) -> tuple[Rows, int, Rows]:
+    """Move the visits on by these legs, columns (k,) by driver, then time.
 
-    enter: Ints  # (e,) rows
-    share: Floats  # (e,) of the leg, NaN where found inside at its end
-    exit: Ints  # (x,) rows, each at its leg's end
-
-
-@dataclass(frozen=True, slots=True)
-class _Stays:
-    """The visit that each row has a part in; columns (p,), of no meaning where there is none."""
-
-    there: Bools
-    number: Ints
-    began: Bools  # it began with these legs
-    entered_at: Floats
-    left_at: Floats  # NaN inside
-    until: Floats  # it has lasted by the end of the leg
-    due: Floats  # when its dwell is; infinite once told
-    dwelled: Bools  # it is
-
-
-def follow(index: FenceIndex, visits: Visits, legs: Legs, settings: EngineSettings) -> Followed | None:
-    """Move the visits on by these legs; None where nobody is or was inside."""
-    margin = settings.exit_margin_m + settings.exit_margin_sigmas * legs.sigma1
-    rows = _rows(index, visits, legs, margin, settings.pass_within_s)
-    if not len(rows.code):
-        return None
-    inside = rows.cuts.inside
-    distance = np.full(len(inside), np.nan)
-    _measure(index, legs, rows, ~inside, distance)
-    gone = distance > margin[rows.leg]
-    turns = _turns(rows, gone)
-    stays = _stays(rows, turns, visits, settings.dwell_after_s)
-    _update(visits, rows, stays, gone)
-
-    dwell = np.flatnonzero(stays.dwelled)
-    dwell = dwell[np.diff(stays.number[dwell], prepend=np.iinfo(np.int64).min) != 0]  # the first row that shows it
-    told = np.zeros(len(inside), np.bool_)
-    told[turns.enter] = told[dwell] = True
-    _measure(index, legs, rows, told & inside, distance)
-    depth = _depth_of_passes(index, legs, rows, turns)
-    entered = stays.entered_at
-    until = np.maximum(stays.until, entered + _SHORTEST_S)
-
-    def changes(row: Ints, occurred_at: Floats, depth: Floats, crossed: Bools) -> Changes:
-        return Changes(rows.code[row], rows.leg[row], occurred_at, entered[row], distance[row], depth, crossed)
-
-    return Followed(
-        changes(turns.enter, entered[turns.enter], np.fmax(depth, -distance)[turns.enter], np.isfinite(turns.share)),
-        changes(turns.exit, until[turns.exit], np.fmin(depth, distance)[turns.exit], np.ones(len(turns.exit), bool)),
-        changes(dwell, entered[dwell] + settings.dwell_after_s, -distance[dwell], np.ones(len(dwell), np.bool_)),
-    )
-
-
-def _near(index: FenceIndex, visits: Visits, legs: Legs, margin: Floats, silent: Bools) -> tuple[Ints, Ints]:
-    """(code, leg) of who is inside with each of his legs, and of others with those that come near a geofence.
-
-    Near is the margin of a leg or of the one before: whoever is not yet outside is near, so no visit gets lost. Of a
-    leg over a silence only its ends count: it may be very long, and what lies on its way is not believed anyway.
+    Returns changes in the rows of CHANGE, how many, and the pool of visits, which grows.
     """
-    reach = np.maximum(margin, np.roll(margin, 1))
-    lat0, lon0, lat1, lon1 = legs.latitude0, legs.longitude0, legs.latitude1, legs.longitude1
-    leg, key = index.candidates(np.where(silent, lat1, lat0), np.where(silent, lon1, lon0), lat1, lon1, reach)
-    if silent.any():
-        s = np.flatnonzero(silent)
-        at, key0 = index.candidates(lat0[s], lon0[s], lat0[s], lon0[s], reach[s])
-        pair = np.unique(np.concatenate([leg * KEYS + key, s[at] * KEYS + key0]))
-        leg, key = pair // KEYS, pair % KEYS
-    code = legs.driver[leg] * KEYS + key
-    new = ~visits.find(code)[1]
-    own, place = visits.of_drivers(legs.driver)
-    leg, code = np.concatenate([leg[new], own]), np.concatenate([code[new], visits.code[place]])
-    order = np.argsort(code, kind="stable")
-    return code[order], leg[order]
+    changes, told = np.empty(64, CHANGE), 0
+    points, found, keys = np.empty(MOST_PIECES + 1, POINT), np.empty(shapes.most_cuts, CUT), np.empty(64, np.int64)
+    fresh = np.empty(1, VISIT)
+    for i in range(len(driver)):
+        d = driver[i]
+        if t1[i] < drivers[d]["due"] and _is_safe(drivers[d], points, lat0[i], lon0[i], lat1[i], lon1[i]):
+            continue
+        pieces = split(points, lat0[i], lon0[i], lat1[i], lon1[i])
+        leg = _leg(d, t0[i], t1[i], sigma1[i], points, pieces, rules)
+        counters[TURN] += 1
+        changes, told = _visited(leg, points, shapes, pool, drivers, counters, seen, rules, found, changes, told)
+        keys, candidates = _near(cells, points, pieces, leg.silent, keys)
+        for c in range(candidates):
+            key = keys[c]
+            if seen[key] == counters[TURN]:
+                continue
+            seen[key] = counters[TURN]
+            changes = _with_room(changes, told)
+            stays, told = _step(fresh[0], False, key, leg, points, shapes, rules, found, changes, told)
+            if stays:
+                pool = added(pool, drivers, counters, d)
+                place = drivers[d]["first"]
+                after = pool[place]["next"]
+                pool[place] = fresh[0]
+                pool[place]["key"], pool[place]["next"] = key, after
+        _measure(drivers[d], pool, cells, shapes, points[pieces])
+    return changes, told, pool
 
 
-def _rows(index: FenceIndex, visits: Visits, legs: Legs, margin: Floats, pass_within_s: float) -> _Rows:
-    """The rows of cases where there is a visit, or one begins."""
-    silent = legs.t1 - legs.t0 > pass_within_s
-    code, leg = _near(index, visits, legs, margin, silent)
-    cuts = index.cut(legs.latitude0, legs.longitude0, legs.latitude1, legs.longitude1, leg, code % KEYS)
-    passes = ~cuts.inside & (np.bincount(cuts.pair, minlength=len(leg)) % 2 == 0)
-    case = np.cumsum(np.diff(code, prepend=-1) != 0) - 1
-    place, visiting = visits.find(code)
-    inside = visiting | cuts.inside
-    believed = ~(silent[leg] & passes)[cuts.pair]
-    inside[cuts.pair[believed & cuts.inward]] = True
-    of_note = np.zeros(len(code), np.bool_)
-    of_note[case[inside]] = True
-    kept = of_note[case]
-    c = believed & kept[cuts.pair]
-    pair = (np.cumsum(kept) - 1)[cuts.pair[c]]
-    leg = leg[kept]
-    return _Rows(
-        code[kept],
-        leg,
-        legs.t0[leg],
-        legs.t1[leg],
-        Cuts(pair, cuts.fraction[c], cuts.inward[c], cuts.inside[kept]),
-        place[kept],
-        visiting[kept],
-        case[kept],
-    )
+@compiled
+def _is_safe(at: Row, points: Rows, lat0: float, lon0: float, lat1: float, lon1: float) -> bool:
+    """Whether a leg lies where no boundary can be touched."""
+    put_point(points[1], lat1, lon1)
+    if squared(at, points[1]) > at["safe2"]:
+        return False
+    put_point(points[0], lat0, lon0)
+    return bool(squared(at, points[0]) <= at["safe2"])
 
 
-def _measure(index: FenceIndex, legs: Legs, rows: _Rows, wanted: Bools, distance: Floats) -> None:
-    """Fill in the distance of the legs' ends from the boundary, m, where wanted; (p,)."""
-    leg = rows.leg[wanted]
-    distance[wanted] = index.signed_distance(legs.latitude1[leg], legs.longitude1[leg], rows.code[wanted] % KEYS)
+@compiled
+def _leg(driver: int, t0: float, t1: float, sigma: float, points: Rows, pieces: int, rules: Rules) -> Leg:
+    far = squared(points[0], points[pieces]) > PASS_WITHIN_M * PASS_WITHIN_M
+    silent = far or t1 - t0 > rules.pass_within_s
+    return Leg(driver, t0, t1, max(sigma, SURE_M), rules.margin_m + rules.margin_sigmas * sigma, silent, pieces)
 
 
-def _turns(rows: _Rows, gone: Bools) -> _Turns:
-    """Where the marks of a case turn from "gone" to "in" and back."""
-    into, end = np.flatnonzero(rows.cuts.inward), np.flatnonzero(rows.cuts.inside | gone)
-    row = np.concatenate([rows.cuts.pair[into], end])
-    share = np.concatenate([rows.cuts.fraction[into], np.full(len(end), np.nan)])  # NaN sorts last
-    in_ = np.concatenate([np.ones(len(into), np.bool_), ~gone[end]])
-    order = np.lexsort((share, row))
-    row, share, in_ = row[order], share[order], in_[order]
-    before = np.roll(in_, 1)
-    first = np.diff(rows.case[row], prepend=-1) != 0
-    before[first] = rows.visiting[row[first]]
-    enter = in_ & ~before
-    return _Turns(row[enter], share[enter], row[before & ~in_])
+@compiled
+def _visited(
+    leg: Leg,
+    points: Rows,
+    shapes: Shapes,
+    pool: Rows,
+    drivers: Rows,
+    counters: Ints,
+    seen: Ints,
+    rules: Rules,
+    found: Rows,
+    changes: Rows,
+    told: int,
+) -> tuple[Rows, int]:
+    """The visits that the driver is on."""
+    before, place = -1, drivers[leg.driver]["first"]
+    while place >= 0:
+        after, key = pool[place]["next"], pool[place]["key"]
+        stays = False
+        if key >= 0:
+            seen[key] = counters[TURN]
+            changes = _with_room(changes, told)
+            stays, told = _step(pool[place], True, key, leg, points, shapes, rules, found, changes, told)
+        if stays:
+            before = place
+        else:
+            removed(pool, drivers, counters, leg.driver, place, before)
+        place = after
+    return changes, told
 
 
-def _stays(rows: _Rows, turns: _Turns, visits: Visits, dwell_after_s: float) -> _Stays:
-    """Which visit each row has a part in, and how it stands at the leg's end."""
-    enter, began = rows.last(turns.enter)
-    exit_, ended = rows.last(turns.exit, "left")
-    begin = np.full(len(rows.code), -1)
-    begin[began] = turns.enter[enter[began]]
-    ended[ended] = turns.exit[exit_[ended]] >= begin[ended]
-    times = np.where(np.isnan(turns.share), rows.t1[turns.enter], rows.time(turns.enter, turns.share))
-    entered_at = _pick(times, enter, began, _pick(visits.entered_at, rows.place, rows.visiting))
-
-    outward = ~rows.cuts.inward
-    row = rows.cuts.pair[outward]
-    crossed, went_out = rows.last(row)
-    times = rows.time(row, rows.cuts.fraction[outward])
-    left_at = _pick(times, crossed, went_out, _pick(visits.left_at, rows.place, rows.visiting))
-    left_at[rows.cuts.inside] = np.nan
-    until = np.where(np.isnan(left_at), rows.t1, left_at)
-
-    there = (began | rows.visiting) & ~ended
-    due = _pick(visits.dwell_at, rows.place, rows.visiting & ~began, entered_at + dwell_after_s)
-    return _Stays(
-        there, np.where(began, enter, -1 - rows.case), began, entered_at, left_at, until, due, there & (until >= due)
-    )
+@compiled
+def _with_room(changes: Rows, told: int) -> Rows:
+    """For what one step can tell: enter, dwell and exit."""
+    if told + 3 <= len(changes):
+        return changes
+    longer = np.empty(4 * len(changes), CHANGE)
+    longer[:told] = changes[:told]
+    return longer
 
 
-def _pick(column: Floats, index: Ints, there: Bools, otherwise: Floats | None = None) -> Floats:
-    """column[index] where there is one, else otherwise, else NaN."""
-    result = np.full(len(index), np.nan) if otherwise is None else otherwise.copy()
-    result[there] = column[index[there]]
-    return result
+@compiled
+def _near(cells: Cells, points: Rows, pieces: int, silent: bool, keys: Ints) -> tuple[Ints, int]:
+    """Keys of the fences near a leg; of one over a silence, near its end: what lies on its way is not believed."""
+    count = 0
+    first = pieces if silent else 0
+    for i in range(first, max(pieces, first + 1)):
+        p, q = points[i], points[min(i + 1, pieces)]
+        high, wide = (q["latitude"] - p["latitude"]) / 2, wrap(q["longitude"] - p["longitude"]) / 2
+        keys, count = touching(cells, p["latitude"] + high, p["longitude"] + wide, abs(high), abs(wide), keys, count)
+    return keys, count
 
 
-def _update(visits: Visits, rows: _Rows, stays: _Stays, gone: Bools) -> None:
-    """Write down how each case stands after its last row."""
-    end = np.flatnonzero(np.diff(rows.case, append=-1))
-    stay = stays.there[end] & ~gone[end]
-    dwell_at = np.where(stays.dwelled, np.inf, stays.due)
-    old = end[stay & ~stays.began[end]]
-    visits.left_at[rows.place[old]] = stays.left_at[old]
-    visits.dwell_at[rows.place[old]] = dwell_at[old]
-    over = end[rows.visiting[end] & ~(stay & ~stays.began[end])]
-    kept = np.ones(len(visits.code), np.bool_)
-    kept[rows.place[over]] = False
-    visits.keep(kept)
-    new = end[stay & stays.began[end]]
-    visits.add(Visits(rows.code[new], stays.entered_at[new], stays.left_at[new], dwell_at[new]))
+@compiled
+def _step(
+    visit: Row,
+    there: bool,
+    key: int,
+    leg: Leg,
+    points: Rows,
+    shapes: Shapes,
+    rules: Rules,
+    found: Rows,
+    changes: Rows,
+    told: int,
+) -> tuple[bool, int]:
+    """One visit, or what may become one, and one leg. Returns whether it goes on, and how many changes are told."""
+    area = shapes.areas[key]
+    count, inside0, inside1 = cut_leg(shapes, area, points, leg.pieces, found)
+    if leg.silent and not inside1 and count % 2 == 0:
+        count = 0
+    if not there and count == 0 and not inside1:
+        return False, told
+    there, passed = _cross(visit, there, leg, rules, inside0, found, count)
+    if inside1:
+        visit["left_at"] = np.nan
+        if not there:
+            _begin(visit, leg.t1, 0.0, False, rules)
+    elif not there:
+        return False, told
+    pass_depth = np.nan
+    if passed >= 0.0 and not inside1:
+        pass_depth = _depth(shapes, area, points, leg.pieces, passed)
+        visit["depth"], visit["sigmas"] = pass_depth, pass_depth / leg.sigma
+    until = leg.t1 if visit["left_at"] != visit["left_at"] else visit["left_at"]
+    due = until >= visit["dwell_at"]
+    if inside1 and visit["told"] and not due:
+        return True, told
+    distance = boundary_distance(shapes, area, points[leg.pieces], np.inf)
+    gone = not inside1 and distance > leg.margin
+    if inside1:
+        distance = -distance
+        if -distance / leg.sigma > visit["sigmas"]:
+            visit["depth"], visit["sigmas"] = -distance, -distance / leg.sigma
+    told = _tell(visit, key, leg, distance, pass_depth, until, due, gone, rules, changes, told)
+    return not gone, told
 
 
-def _depth_of_passes(index: FenceIndex, legs: Legs, rows: _Rows, turns: _Turns) -> Floats:
-    """(p,) how deep inside the middle of its chord a leg lies that enters and ends outside, m; NaN for others."""
-    depth = np.full(len(rows.code), np.nan)
-    passing = ~rows.cuts.inside[turns.enter]
-    row, share = turns.enter[passing], turns.share[passing]
-    outward = np.flatnonzero(~rows.cuts.inward)
-    out = outward[np.searchsorted(rows.cuts.pair[outward], row)]
-    middle, leg = (share + rows.cuts.fraction[out]) / 2, rows.leg[row]
-    latitude = legs.latitude0[leg] + middle * (legs.latitude1 - legs.latitude0)[leg]
-    longitude = legs.longitude0[leg] + middle * wrap_degrees(legs.longitude1 - legs.longitude0)[leg]
-    depth[row] = -index.signed_distance(latitude, longitude, rows.code[row] % KEYS)
-    return depth
+@compiled
+def _cross(
+    visit: Row, there: bool, leg: Leg, rules: Rules, inside: bool, found: Rows, count: int
+) -> tuple[bool, float]:
+    """The crossings of a leg in turn. Whether there is a visit then; the middle of the chord where it began, or -1."""
+    passed = -1.0
+    for c in range(count):
+        inside = not inside
+        when = leg.t0 + found[c]["fraction"] * (leg.t1 - leg.t0)
+        sigma = _time_sigma(found[c], leg)
+        if not inside:
+            visit["left_at"], visit["left_sigma"] = when, sigma
+        elif there:
+            visit["left_at"] = np.nan
+        else:
+            there = True
+            _begin(visit, when, sigma, True, rules)
+            if c + 1 < count:
+                passed = (found[c]["fraction"] + found[c + 1]["fraction"]) / 2
+    return there, passed
+
+
+@compiled
+def _begin(visit: Row, when: float, sigma: float, crossed: bool, rules: Rules) -> None:
+    visit["entered_at"], visit["entered_sigma"], visit["crossed"] = when, sigma, crossed
+    visit["left_at"], visit["dwell_at"] = np.nan, when + rules.dwell_after_s
+    visit["depth"], visit["sigmas"], visit["told"] = 0.0, 0.0, False
+
+
+@compiled
+def _tell(
+    visit: Row,
+    key: int,
+    leg: Leg,
+    distance: float,
+    pass_depth: float,
+    until: float,
+    due: bool,
+    gone: bool,
+    rules: Rules,
+    changes: Rows,
+    told: int,
+) -> int:
+    """Write down what there is to tell of a visit now."""
+    if not visit["told"] and (visit["sigmas"] >= rules.enter_sigmas or due):
+        visit["told"] = True
+        told = _added(changes, told, ENTER, key, leg, visit, distance)
+        changes[told - 1]["occurred_at"] = visit["entered_at"]
+        if visit["crossed"]:
+            changes[told - 1]["occurred_sigma"] = visit["entered_sigma"]
+        _weigh(
+            changes[told - 1], visit["depth"], leg.sigma if visit["depth"] == 0.0 else visit["depth"] / visit["sigmas"]
+        )
+    if due:
+        told = _added(changes, told, DWELL, key, leg, visit, distance)
+        changes[told - 1]["occurred_at"] = visit["dwell_at"]
+        changes[told - 1]["crossed"] = True
+        _weigh(changes[told - 1], -distance, leg.sigma)
+        visit["dwell_at"] = np.inf
+    if gone and visit["told"]:
+        told = _added(changes, told, EXIT, key, leg, visit, distance)
+        changes[told - 1]["occurred_at"] = max(until, visit["entered_at"] + SHORTEST_S)
+        changes[told - 1]["crossed"] = True
+        if visit["left_at"] == visit["left_at"]:
+            changes[told - 1]["occurred_sigma"] = visit["left_sigma"]
+        _weigh(changes[told - 1], distance if not pass_depth < distance else pass_depth, leg.sigma)
+    return told
+
+
+@compiled
+def _added(changes: Rows, told: int, kind: int, key: int, leg: Leg, visit: Row, distance: float) -> int:
+    change = changes[told]
+    change["kind"], change["driver"], change["key"], change["detected_at"] = kind, leg.driver, key, leg.t1
+    change["entered_at"], change["crossed"] = visit["entered_at"], visit["crossed"]
+    change["distance"], change["sigma"], change["occurred_sigma"] = distance, leg.sigma, np.nan
+    return told + 1
+
+
+@compiled
+def _weigh(change: Row, depth: float, sigma: float) -> None:
+    """The probability that a position so deep on one side, of normal error, is on that side."""
+    change["depth"] = depth
+    change["confidence"] = (1.0 + erf(depth / max(sigma, SURE_M) / sqrt(2.0))) / 2.0
+
+
+@compiled
+def _time_sigma(cut: Row, leg: Leg) -> float:
+    """Seconds that a crossing may be off: how long the leg takes to go one sigma through the boundary."""
+    return float(leg.sigma / max(cut["rate"] / max(leg.t1 - leg.t0, 1e-3), _SLOWEST_MPS))
+
+
+@compiled
+def _depth(shapes: Shapes, area: Row, points: Rows, pieces: int, share: float) -> float:
+    """Metres from the boundary of the place at such a share of a leg."""
+    i = min(int(share * pieces), pieces - 1)
+    f, p, q = share * pieces - i, points[i], points[i + 1]
+    place = np.empty(1, POINT)
+    latitude = p["latitude"] + f * (q["latitude"] - p["latitude"])
+    put_point(place[0], latitude, p["longitude"] + f * wrap(q["longitude"] - p["longitude"]))
+    return boundary_distance(shapes, area, place[0], np.inf)
+
+
+@compiled
+def _measure(at: Row, pool: Rows, cells: Cells, shapes: Shapes, place: Row) -> None:
+    """How far a driver may go from here without touching a boundary, and until when nothing else happens."""
+    at["safe2"], at["due"] = -1.0, np.inf
+    visit = at["first"]
+    while visit >= 0:
+        if pool[visit]["left_at"] == pool[visit]["left_at"] or not pool[visit]["told"]:
+            return
+        at["due"] = min(at["due"], pool[visit]["dwell_at"])
+        visit = pool[visit]["next"]
+    if abs(place["latitude"]) > _POLAR:
+        return
+    safe = _safe_distance(cells, shapes, place)
+    if safe > _UNSAFE_M:
+        at["x"], at["y"], at["z"] = place["x"], place["y"], place["z"]
+        at["safe2"] = (0.999 * safe - 0.5) ** 2
+
+
+@compiled
+def _safe_distance(cells: Cells, shapes: Shapes, place: Row) -> float:
+    """Metres to the nearest boundary, or less."""
+    latitude, longitude, north = place["latitude"], place["longitude"], place["north"]
+    east = 0.99 * place["east"]  # a degree is shorter a little nearer to the pole
+    columns, first_row, in_use, buckets, boxes = cells
+    areas, safe = shapes.areas, _SAFE_M
+    for level in range(LEVELS):
+        if in_use[level] == 0:
+            continue
+        rows = FINEST_ROWS >> 2 * level
+        row, _ = rows_under(level, latitude, 0.0)
+        n = columns[first_row[level] + row]
+        column, _ = columns_under(n, longitude, 0.0)
+        up, right = (latitude + 90.0) / 180.0 * rows - row, (longitude + 180.0) / 360.0 * n - column
+        safe = min(safe, min(up, 1.0 - up) * 180.0 / rows * north, min(right, 1.0 - right) * 360.0 / n * east)
+        bucket = buckets[bucket_of(level, row, column % n)]
+        for i in range(bucket["start"], bucket["start"] + bucket["count"]):
+            box = boxes[i]
+            high = (abs(latitude - box["latitude"]) - box["half_height"]) * north
+            wide = (apart(longitude, box["longitude"]) - box["half_width"]) * east
+            gap = max(high, wide)
+            if gap <= 0.0:
+                gap = boundary_distance(shapes, areas[box["key"]], place, safe)
+            if gap < safe:
+                safe = gap
+        if safe < _UNSAFE_M:
+            break
+    return safe

@@ -145,7 +145,7 @@ def event_id(*parts: str | int) -> str:
     return blake2b("\0".join(map(str, parts)).encode(), digest_size=12).hexdigest()
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True):
+class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Something that happened once. `event_id` follows from what happened, so a replay gives the same one."""
 
     event_id: str
@@ -159,14 +159,14 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     evidence: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
-class Transition(Event, frozen=True, kw_only=True):
+class Transition(Event, frozen=True, kw_only=True, gc=False):
     """A driver's membership of a geofence changed."""
 
     kind: TransitionKind
     geofence_id: str
 
 
-class Delivery(Event, frozen=True, kw_only=True):
+class Delivery(Event, frozen=True, kw_only=True, gc=False):
     """An order's delivery reached a status."""
 
     kind: DeliveryStatus

@@ -5,23 +5,23 @@ outside by a margin that grows with the uncertainty of his position; the exit is
 All drivers are followed at once; only what is told is made one by one.
 """
 
-from collections.abc import Iterator, Sequence
-from math import erf, sqrt
+from collections.abc import Sequence
+from hashlib import blake2b
 
 import numpy as np
 
+from geo.compiled import compiled
 from geo.fences import FenceIndex
-from tracker.crossings import Changes, follow
+from geo.globe import Rows
+from tracker.crossings import Rules, follow
 from tracker.errors import InvalidInput
-from tracker.records import Geofence, Legs, Transition, TransitionKind, event_id
+from tracker.records import Geofence, Ints, Legs, Transition, TransitionKind
 from tracker.settings import EngineSettings
 from tracker.shapes import geofence_shape
-from tracker.visits import KEYS, Visits
+from tracker.visits import Visits
 
-_RANK = {"exit": 0, "enter": 1, "dwell": 2, "cross": 3}
-"""At one instant a driver leaves before he enters."""
-_SURE_M = 0.1
-"""No position is taken for more certain than this."""
+_KINDS: tuple[TransitionKind, ...] = ("exit", "enter", "dwell")
+"""By number, in `tracker.crossings`: at one instant a driver leaves before he enters."""
 
 
 class Fences:
@@ -34,7 +34,16 @@ class Fences:
         self._ids: list[str] = []
         self._free: list[int] = []
         self._since: dict[str, float] = {}
-        self._visits = Visits.empty()
+        self._visits = Visits()
+        self._words = _Words(), _Words()  # of drivers, of geofences
+        self._moved = False  # a boundary, since the last legs
+        self._rules = Rules(
+            settings.exit_margin_m,
+            settings.exit_margin_sigmas,
+            settings.enter_sigmas,
+            settings.pass_within_s,
+            settings.dwell_after_s,
+        )
 
     def beside(self) -> "Fences":
         """The same geofences with nobody inside."""
@@ -71,63 +80,128 @@ class Fences:
         del self._since[geofence_id]
         self._index.drop(key)
         self._free.append(key)
-        self._visits.keep(self._visits.code % KEYS != key)
+        self._visits.forget(key)
+        self._words[1].forget(key)
+        self._moved = True
 
     def restore(self, driver: int, geofence_id: str, entered_at: float, seen_at: float) -> None:
         """A driver is inside since then, and what there was to say of it until `seen_at` has been said."""
         key = self._key.get(geofence_id)
         if key is not None:
             due = entered_at + self._settings.dwell_after_s
-            self._visits.put(driver * KEYS + key, entered_at, np.inf if seen_at >= due else due)
+            self._visits.put(driver, key, entered_at, np.inf if seen_at >= due else due)
 
     def inside(self, driver: int) -> list[str]:
-        """The geofences a driver is in."""
-        _, place = self._visits.of_drivers(np.array([driver]))
-        return [self._ids[code % KEYS] for code in self._visits.code[place].tolist()]
+        """The geofences a driver is in, as far as is told."""
+        visits = self._visits.pool[self._visits.of(driver)]
+        return sorted(self._ids[key] for key in visits["key"][visits["told"]].tolist())
 
     def advance(self, legs: Legs, driver_ids: Sequence[str]) -> list[Transition]:
         """What these legs change, in order of time."""
-        followed = follow(self._index, self._visits, legs, self._settings)
-        if followed is None:
+        if not len(legs.driver) or not self._ids:
             return []
-        found = [
-            *self._tell("enter", followed.enter, legs, driver_ids),
-            *self._tell("exit", followed.exit, legs, driver_ids),
-            *self._tell("dwell", followed.dwell, legs, driver_ids),
+        visits = self._visits
+        visits.reserve(int(legs.driver[-1]) + 1, len(self._ids))
+        if self._moved:
+            visits.drivers["safe2"] = -1.0
+            self._moved = False
+        changes, told, visits.pool = follow(
+            legs.driver,
+            legs.t0,
+            legs.latitude0,
+            legs.longitude0,
+            legs.t1,
+            legs.latitude1,
+            legs.longitude1,
+            legs.sigma1,
+            self._index.cells,
+            self._index.shapes,
+            visits.pool,
+            visits.drivers,
+            visits.counters,
+            visits.seen,
+            self._rules,
+        )
+        return self._tell(changes[:told], driver_ids) if told else []
+
+    def _tell(self, changes: Rows, driver_ids: Sequence[str]) -> list[Transition]:
+        """Changes as events, in order of time. A visit dwells once, so its dwell is known by when it began."""
+        changes = changes[np.lexsort((changes["key"], changes["driver"], changes["kind"], changes["occurred_at"]))]
+        moment = np.where(changes["kind"] == _KINDS.index("dwell"), changes["entered_at"], changes["detected_at"])
+        ids = _event_ids(
+            changes["kind"].astype(np.int64),
+            self._words[0].of(changes["driver"], driver_ids),
+            self._words[1].of(changes["key"], self._ids),
+            np.round(moment * 1000).astype(np.int64),
+        )
+        columns = [
+            *(changes[name].tolist() for name in ("kind", "driver", "key", "occurred_at", "detected_at", "crossed")),
+            np.round(changes["confidence"], 3).tolist(),
+            *(np.round(changes[name], 1).tolist() for name in ("sigma", "distance", "depth")),
+            np.round(changes["occurred_sigma"], 2).tolist(),
         ]
-        found.sort(key=lambda t: (t.occurred_at, _RANK[t.kind], t.driver_id, t.geofence_id))
+        text = ids.tobytes().hex()
+        found = []
+        for i, (kind, driver, key, occurred, detected, crossed, confidence, *evident) in enumerate(
+            zip(*columns, strict=True)
+        ):
+            accuracy, distance, depth, seconds = evident
+            evidence: dict[str, float | bool] = {"accuracy": accuracy, "distance": distance, "depth": depth}
+            if seconds == seconds:
+                evidence["seconds"] = seconds
+            if not crossed:
+                evidence["first_fix"] = True
+            found.append(
+                Transition(
+                    event_id=text[32 * i : 32 * i + 24],
+                    kind=_KINDS[kind],
+                    driver_id=driver_ids[driver],
+                    geofence_id=self._ids[key],
+                    occurred_at=occurred,
+                    detected_at=detected,
+                    confidence=confidence,
+                    evidence=evidence,
+                )
+            )
         return found
 
-    def _tell(
-        self, kind: TransitionKind, changes: Changes, legs: Legs, driver_ids: Sequence[str]
-    ) -> Iterator[Transition]:
-        """Changes of one kind as events. A visit dwells once, so its dwell is known by when it began."""
-        detected_at, sigma = legs.t1[changes.leg], legs.sigma1[changes.leg]
-        moment = changes.entered_at if kind == "dwell" else detected_at
-        columns = (
-            changes.code // KEYS,
-            changes.code % KEYS,
-            np.round(moment * 1000).astype(np.int64),
-            changes.occurred_at,
-            detected_at,
-            changes.depth / np.maximum(sigma, _SURE_M) / sqrt(2),
-            np.round(sigma, 1),
-            np.round(changes.distance, 1),
-            np.round(changes.depth, 1),
-            changes.crossed,
-        )
-        for driver, key, ms, occurred, detected, sigmas, accuracy, distance, depth, crossed in zip(
-            *(column.tolist() for column in columns), strict=True
-        ):
-            driver_id, geofence_id = driver_ids[driver], self._ids[key]
-            evidence = {"accuracy": accuracy, "distance": distance, "depth": depth}
-            yield Transition(
-                event_id=event_id(kind, driver_id, geofence_id, ms),
-                kind=kind,
-                driver_id=driver_id,
-                geofence_id=geofence_id,
-                occurred_at=occurred,
-                detected_at=detected,
-                confidence=round((1 + erf(sigmas)) / 2, 3),
-                evidence=evidence if crossed else {**evidence, "first_fix": True},
-            )
+
+class _Words:
+    """128 bits of each id, by row, worked out once: what event ids are made of."""
+
+    def __init__(self) -> None:
+        self._known = np.zeros((256, 2), np.uint64)
+
+    def of(self, rows: Ints, ids: Sequence[str]) -> np.ndarray:
+        """(n, 2)"""
+        while len(ids) > len(self._known):
+            self._known = np.concatenate([self._known, np.zeros_like(self._known)])
+        for row in set(rows[self._known[rows, 0] == 0].tolist()):
+            self._known[row] = np.frombuffer(blake2b(ids[row].encode(), digest_size=16).digest(), np.uint64)
+        return np.asarray(self._known[rows])
+
+    def forget(self, row: int) -> None:
+        """Another id takes the row."""
+        if row < len(self._known):
+            self._known[row] = 0
+
+
+@compiled
+def _event_ids(kind: Ints, driver: np.ndarray, geofence: np.ndarray, ms: Ints) -> np.ndarray:
+    """(n, 2) 128 bits that follow from what happened: the words mixed (SplitMix64; Steele, Lea, Flood 2014)."""
+    result = np.empty((len(kind), 2), np.uint64)
+    for i in range(len(kind)):
+        state = np.uint64(kind[i])
+        for word in (driver[i, 0], driver[i, 1], geofence[i, 0], geofence[i, 1], np.uint64(ms[i])):
+            state = _mixed(state ^ word)
+        result[i, 0] = state
+        result[i, 1] = _mixed(state ^ driver[i, 1] ^ geofence[i, 0])
+    return result
+
+
+@compiled
+def _mixed(state: np.uint64) -> np.uint64:
+    state = state + np.uint64(0x9E3779B97F4A7C15)
+    state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return state ^ (state >> np.uint64(31))

@@ -1,60 +1,121 @@
-"""Drivers inside geofences, one row a visit, in columns: thousands who stand in a depot cost no Python."""
-
-from dataclasses import dataclass, fields
+"""Drivers inside geofences, in arrays for compiled code: each driver's visits are a list, linked through one pool."""
 
 import numpy as np
 
-from tracker.records import Bools, Floats, Ints
+from geo.compiled import compiled
+from geo.globe import Rows
+from tracker.records import Ints
 
-KEYS = 2**32
-"""A visit's code is driver * KEYS + key of the geofence."""
+VISIT = np.dtype(
+    [
+        ("entered_at", np.float64),
+        ("entered_sigma", np.float64),  # uncertainty of that, s
+        ("left_at", np.float64),  # the last crossing outwards of one not yet outside by the margin; NaN inside
+        ("left_sigma", np.float64),
+        ("dwell_at", np.float64),  # when the dwell is due; infinite once told
+        ("depth", np.float64),  # the surest position inside was so deep, m
+        ("sigmas", np.float64),  # and so many of its sigmas
+        ("key", np.int32),  # of the geofence; -1: it is gone
+        ("next", np.int32),  # visit of the driver, or free one; -1: none
+        ("crossed", np.bool_),  # False: found inside, at a first position or when a fence was put around the driver
+        ("told", np.bool_),  # whether the enter is
+    ],
+    align=True,
+)
+DRIVER = np.dtype(
+    [
+        ("x", np.float64),
+        ("y", np.float64),
+        ("z", np.float64),
+        ("safe2", np.float64),  # within the root of this of x, y, z no boundary can be touched; negative: not known
+        ("due", np.float64),  # when something happens even so
+        ("first", np.int32),  # visit; -1: none
+    ],
+    align=True,
+)
+FREE, TURN = 0, 1
+"""In `counters`: the first free visit; how many legs were looked at."""
 
 
-@dataclass(slots=True)
 class Visits:
-    """Columns (n,), sorted by code."""
+    """Who is inside what."""
 
-    code: Ints
-    entered_at: Floats
-    left_at: Floats
-    """The last crossing outwards of one who is not yet outside by the margin; NaN inside."""
-    dwell_at: Floats
-    """When the dwell is due; infinite once told."""
+    def __init__(self) -> None:
+        self.pool: Rows = _linked(np.zeros(256, VISIT), 0)
+        self.drivers: Rows = np.zeros(0, DRIVER)
+        self.counters: Ints = np.zeros(2, np.int64)
+        self.seen: Ints = np.zeros(0, np.int64)
+        """By key: the turn in which a leg was last compared with it."""
 
-    @classmethod
-    def empty(cls) -> "Visits":
-        """Nobody is anywhere."""
-        return cls(np.empty(0, np.int64), np.empty(0), np.empty(0), np.empty(0))
+    def reserve(self, drivers: int, keys: int) -> None:
+        """Make room for so many drivers and keys."""
+        if drivers > len(self.drivers):
+            more = np.zeros(max(drivers, 2 * len(self.drivers), 256) - len(self.drivers), DRIVER)
+            more["first"], more["safe2"] = -1, -1.0
+            self.drivers = np.concatenate([self.drivers, more])
+        if keys > len(self.seen):
+            self.seen = np.concatenate([self.seen, np.zeros(max(keys, len(self.seen)), np.int64)])
 
-    def find(self, code: Ints) -> tuple[Ints, Bools]:
-        """Where the visit of each code (k,) stands, and whether there is one; elsewhere it would."""
-        place = np.searchsorted(self.code, code)
-        there = place < len(self.code)
-        there[there] = self.code[place[there]] == code[there]
-        return place, there
+    def of(self, driver: int) -> list[int]:
+        """Places in the pool of a driver's visits."""
+        found = []
+        place = int(self.drivers["first"][driver]) if driver < len(self.drivers) else -1
+        while place >= 0:
+            if self.pool["key"][place] >= 0:
+                found.append(place)
+            place = int(self.pool["next"][place])
+        return found
 
-    def of_drivers(self, driver: Ints) -> tuple[Ints, Ints]:
-        """Match drivers (k,) with all their visits: index into the column, place of the visit; sorted by index."""
-        first = np.searchsorted(self.code, driver * KEYS)
-        count = np.searchsorted(self.code, (driver + 1) * KEYS) - first
-        index = np.repeat(np.arange(len(driver)), count)
-        within = np.arange(len(index)) - np.repeat(np.cumsum(count) - count, count)
-        return index, first[index] + within
+    def put(self, driver: int, key: int, entered_at: float, dwell_at: float) -> None:
+        """A visit that has been told of, replacing what there was of it."""
+        self.reserve(driver + 1, key + 1)
+        for place in self.of(driver):
+            if self.pool["key"][place] == key:
+                self.pool["key"][place] = -1
+        self.pool = added(self.pool, self.drivers, self.counters, driver)
+        visit = self.pool[self.drivers["first"][driver]]
+        visit["key"], visit["entered_at"], visit["dwell_at"] = key, entered_at, dwell_at
+        visit["left_at"], visit["told"], visit["crossed"] = np.nan, True, True
+        self.drivers["safe2"][driver] = -1.0
 
-    def keep(self, kept: Bools) -> None:
-        """Forget the others; kept (n,)."""
-        if not kept.all():
-            for column in fields(self):
-                setattr(self, column.name, getattr(self, column.name)[kept])
+    def forget(self, key: int) -> None:
+        """Nobody is inside this any more."""
+        self.pool["key"][self.pool["key"] == key] = -1
 
-    def add(self, new: "Visits") -> None:
-        """Take in visits with codes that are not here yet."""
-        if len(new.code):
-            place = np.searchsorted(self.code, new.code)
-            for column in fields(self):
-                setattr(self, column.name, np.insert(getattr(self, column.name), place, getattr(new, column.name)))
 
-    def put(self, code: int, entered_at: float, dwell_at: float) -> None:
-        """One visit, replacing what there was of it."""
-        self.keep(self.code != code)
-        self.add(Visits(np.array([code]), np.array([entered_at]), np.array([np.nan]), np.array([dwell_at])))
+def _linked(pool: Rows, start: int) -> Rows:
+    """With all visits from there on free."""
+    pool["key"][start:] = -1
+    pool["next"][start:] = np.arange(start + 1, len(pool) + 1)
+    pool["next"][-1] = -1
+    return pool
+
+
+@compiled
+def added(pool: Rows, drivers: Rows, counters: Ints, driver: int) -> Rows:
+    """The pool, grown if it was full, with one more visit, the driver's first."""
+    place = counters[FREE]
+    if pool[place]["next"] < 0:  # the last free one: more of them behind it
+        n = len(pool)
+        larger = np.empty(2 * n, VISIT)
+        larger[:n] = pool
+        for i in range(n, 2 * n):
+            larger[i]["key"], larger[i]["next"] = -1, i + 1
+        larger[2 * n - 1]["next"] = -1
+        larger[place]["next"] = n
+        pool = larger
+    counters[FREE] = pool[place]["next"]
+    pool[place]["next"] = drivers[driver]["first"]
+    drivers[driver]["first"] = place
+    return pool
+
+
+@compiled
+def removed(pool: Rows, drivers: Rows, counters: Ints, driver: int, place: int, before: int) -> None:
+    """Free a driver's visit, which comes after `before` in his list; -1: it is his first."""
+    if before < 0:
+        drivers[driver]["first"] = pool[place]["next"]
+    else:
+        pool[before]["next"] = pool[place]["next"]
+    pool[place]["key"], pool[place]["next"] = -1, counters[FREE]
+    counters[FREE] = place

@@ -10,13 +10,12 @@ import shapely
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from geo.fences import Area, Circle, FenceIndex
 from tests.fixes import LATITUDE, LONGITUDE, T0
 from tests.geo.test_fences import ring as ring_at
-from tests.tracker.test_transitions import path
-from tracker.crossings import follow
+from tests.tracker.test_transitions import circle, path
+from tracker.records import Geofence
 from tracker.settings import EngineSettings
-from tracker.visits import Visits
+from tracker.transitions import Fences
 
 SETTINGS = EngineSettings(exit_margin_m=8.0, exit_margin_sigmas=1.0, dwell_after_s=100.0, pass_within_s=300.0)
 NEAR_M = 0.05
@@ -103,10 +102,16 @@ CRESCENT = [(-90.3, -80.1), (95.7, -85.3), (90.9, 88.3), (61.3, 80.1), (55.1, -4
 FAR = [(110.3, -20.1), (150.7, -25.3), (130.9, 48.3)]
 
 PLACES = {
-    "small circle": (Circle(LATITUDE, LONGITUDE, 25.0), Disc(25.0)),
-    "circle": (Circle(LATITUDE, LONGITUDE, 90.0), Disc(90.0)),
-    "with a hole": (Area([[ring(SQUARE), ring(HOLE)]]), Patch(shapely.MultiPolygon([(SQUARE, [HOLE])]))),
-    "two parts": (Area([[ring(CRESCENT)], [ring(FAR)]]), Patch(shapely.MultiPolygon([(CRESCENT, []), (FAR, [])]))),
+    "small circle": (circle(25.0), Disc(25.0)),
+    "circle": (circle(90.0), Disc(90.0)),
+    "with a hole": (
+        Geofence(geofence_id="f", type="Polygon", coordinates=[ring(SQUARE), ring(HOLE)]),
+        Patch(shapely.MultiPolygon([(SQUARE, [HOLE])])),
+    ),
+    "two parts": (
+        Geofence(geofence_id="f", type="MultiPolygon", coordinates=[[ring(CRESCENT)], [ring(FAR)]]),
+        Patch(shapely.MultiPolygon([(CRESCENT, []), (FAR, [])])),
+    ),
 }
 
 
@@ -118,18 +123,14 @@ step = st.tuples(st.integers(1, 60) | st.integers(290, 400), places, st.floats(1
 @settings(max_examples=200, deadline=None)
 @given(st.lists(step, min_size=1, max_size=25), st.sets(st.integers(1, 24)))
 def test_all_at_once_is_the_same_as_one_by_one(name: str, steps, splits: set[int]) -> None:
-    area, shape = PLACES[name]
-    index, visits, found = FenceIndex(), Visits.empty(), []
-    index.put(5, area)
+    geofence, shape = PLACES[name]
+    fences, found = Fences(SETTINGS), []
+    fences.put(geofence)
     dt, at, sigma = zip(*steps, strict=True)
     t = np.cumsum(dt)
     legs = path(t, *np.array(at, float).T, sigma=np.array(sigma))
     for part in np.split(np.arange(len(t)), sorted(s for s in splits if s < len(t))):
-        some = legs.take(part)
-        followed = follow(index, visits, some, SETTINGS)
-        for kind in ("enter", "dwell", "exit") if followed else ():
-            changes = getattr(followed, kind)
-            found += zip([kind] * len(changes.leg), changes.occurred_at - T0, some.t1[changes.leg] - T0, strict=True)
+        found += [(e.kind, e.occurred_at - T0, e.detected_at - T0) for e in fences.advance(legs.take(part), ["d"])]
     wanted = list(expected(shape, t.tolist(), list(at), list(sigma)))
     rank = {"enter": 0, "dwell": 1, "exit": 2}
     found.sort(key=lambda change: (change[2], rank[change[0]]))

@@ -90,7 +90,12 @@ def test_a_pass_is_as_certain_as_it_is_deep() -> None:
     shallow = fences(circle(30.0)).advance(path([0, 10], [-100, 100], 28.0, sigma=10.0), IDS)
     assert [t.confidence for t in deep] == [pytest.approx(0.999, abs=1e-3)] * 2
     assert [t.confidence for t in shallow] == [pytest.approx(0.58, abs=0.01)] * 2
-    assert shallow[0].evidence == {"accuracy": 10.0, "distance": pytest.approx(73.8, abs=0.2), "depth": 2.0}
+    assert shallow[0].evidence == {
+        "accuracy": 10.0,
+        "distance": pytest.approx(73.8, abs=0.2),
+        "depth": pytest.approx(2.0, abs=0.1),
+        "seconds": pytest.approx(1.4, abs=0.1),
+    }
 
 
 def test_a_dwell_told_again_after_a_restart_is_the_same_event() -> None:

@@ -1,33 +1,45 @@
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tracker.visits import KEYS, Visits
+from tracker.visits import Visits, added, removed
 
-codes = st.integers(0, 5).flatmap(lambda driver: st.integers(0, 5).map(lambda key: driver * KEYS + key))
-
-
-@given(st.lists(st.tuples(codes, st.booleans()), max_size=40))
-def test_visits_stay_sorted_and_each_is_there_once(changes: list[tuple[int, bool]]) -> None:
-    visits, expected = Visits.empty(), {}
-    for entered_at, (code, stays) in enumerate(changes):
-        if stays:
-            visits.put(code, float(entered_at), np.inf)
-            expected[code] = float(entered_at)
-        else:
-            visits.keep(visits.code != code)
-            expected.pop(code, None)
-    assert dict(zip(visits.code.tolist(), visits.entered_at.tolist(), strict=True)) == expected
-    assert visits.code.tolist() == sorted(expected)
-    place, there = visits.find(np.array([0, KEYS, 6 * KEYS]))
-    assert there.tolist() == [0 in expected, KEYS in expected, False]
-    assert (visits.code[place[there]] == np.array([0, KEYS, 6 * KEYS])[there]).all()
+change = st.tuples(st.integers(0, 5), st.integers(0, 5), st.sampled_from(["put", "remove", "forget"]))
 
 
-def test_drivers_are_matched_with_all_their_visits() -> None:
-    visits = Visits.empty()
-    for driver, key in [(2, 7), (0, 1), (2, 3)]:
-        visits.put(driver * KEYS + key, 0.0, np.inf)
-    index, place = visits.of_drivers(np.array([0, 1, 2, 2]))
-    assert index.tolist() == [0, 2, 2, 3, 3]
-    assert (visits.code[place] % KEYS).tolist() == [1, 3, 7, 3, 7]
+@settings(deadline=None)
+@given(st.lists(change, max_size=600))
+def test_each_driver_keeps_his_own_visits(changes) -> None:
+    visits, expected = Visits(), {}
+    for number, (driver, key, what) in enumerate(changes):
+        if what == "put":
+            visits.put(driver, key, float(number), np.inf)
+            expected[driver, key] = float(number)
+        elif what == "forget":
+            visits.forget(key)
+            expected = {pair: at for pair, at in expected.items() if pair[1] != key}
+        elif visits.of(driver):
+            place = visits.of(driver)[0]
+            before, at = -1, int(visits.drivers["first"][driver])
+            while at != place:
+                before, at = at, int(visits.pool["next"][at])
+            del expected[driver, int(visits.pool["key"][place])]
+            removed(visits.pool, visits.drivers, visits.counters, driver, place, before)
+    assert {
+        (driver, int(visits.pool["key"][place])): float(visits.pool["entered_at"][place])
+        for driver in range(6)
+        for place in visits.of(driver)
+    } == expected
+
+
+def test_the_pool_grows_and_is_used_again() -> None:
+    visits = Visits()
+    visits.reserve(1, 1)
+    for _ in range(3):
+        for key in range(1_000):
+            visits.pool = added(visits.pool, visits.drivers, visits.counters, 0)
+            visits.pool["key"][visits.drivers["first"][0]] = key
+        assert len(visits.of(0)) == 1_000
+        for _ in range(1_000):
+            removed(visits.pool, visits.drivers, visits.counters, 0, int(visits.drivers["first"][0]), -1)
+    assert len(visits.pool) == 1_024
