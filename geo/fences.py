@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geo.arena import Arena
-from geo.compiled import compiled
+from geo.compiled import compiled, helper
 from geo.earth import metres_per_degree
 from geo.globe import MOST_PIECES, POINT, Row, Rows, arc, chord, put_point, split, squared, wrap
 from geo.grid import Cells, Grid
@@ -190,7 +190,7 @@ def _check_circle(circle: Circle) -> None:
 # One area, and one POINT or leg
 
 
-@compiled
+@helper
 def inside(shapes: Shapes, area: Row, point: Row) -> bool:
     """Whether a point is in an area; its boundary is."""
     if area["bands"] == 0:
@@ -209,7 +209,7 @@ def inside(shapes: Shapes, area: Row, point: Row) -> bool:
     return bool(odd)
 
 
-@compiled
+@helper
 def boundary_distance(shapes: Shapes, area: Row, point: Row, limit: float) -> float:
     """Metres from a point to an area's boundary; where that is more than `limit`, some number that is no less."""
     if area["bands"] == 0:
@@ -230,7 +230,7 @@ def boundary_distance(shapes: Shapes, area: Row, point: Row, limit: float) -> fl
     return sqrt(best)
 
 
-@compiled
+@helper
 def cut_leg(shapes: Shapes, area: Row, points: Rows, pieces: int, found: Rows) -> tuple[int, bool, bool]:
     """Where a leg in `pieces`, as `geo.globe.split` makes them, crosses an area's boundary.
 
@@ -255,7 +255,7 @@ def cut_leg(shapes: Shapes, area: Row, points: Rows, pieces: int, found: Rows) -
     return count, inside0, inside1
 
 
-@compiled
+@helper
 def _sort(found: Rows, count: int) -> None:
     """By fraction; insertion sort, for they are few."""
     for i in range(1, count):
@@ -267,13 +267,13 @@ def _sort(found: Rows, count: int) -> None:
         found[j]["fraction"], found[j]["rate"] = fraction, rate
 
 
-@compiled
+@helper
 def _band(area: Row, x: float) -> int:
     """The band of a polygon at x; there may be none."""
     return floor(x / area["width"] + area["bands"] / 2.0) if area["bands"] > 1 else 0
 
 
-@compiled
+@helper
 def _edge_square(edge: Row, x: float, point: Row, polar: bool) -> float:
     """Square of the metres from a point to an edge, by those of a degree there; near a pole in a plane around it."""
     east, north, y = point["east"], point["north"], point["latitude"]
@@ -294,7 +294,7 @@ def _edge_square(edge: Row, x: float, point: Row, polar: bool) -> float:
     return best
 
 
-@compiled
+@helper
 def _segment_square(ax: float, ay: float, bx: float, by: float) -> float:
     """Square of the distance from the origin."""
     dx, dy = bx - ax, by - ay
@@ -304,7 +304,7 @@ def _segment_square(ax: float, ay: float, bx: float, by: float) -> float:
     return x * x + y * y
 
 
-@compiled
+@helper
 def _added(found: Rows, count: int, fraction: float, rate: float) -> int:
     if count == len(found):
         return count
@@ -312,7 +312,7 @@ def _added(found: Rows, count: int, fraction: float, rate: float) -> int:
     return count + 1
 
 
-@compiled
+@helper
 def _cut_circle(area: Row, p: Row, q: Row, piece: int, pieces: int, found: Rows, count: int) -> int:
     """Roots of |p + f (q - p) - centre| = chord."""
     square0, square1, chord2 = squared(area, p), squared(area, q), area["chord2"]
@@ -334,7 +334,7 @@ def _cut_circle(area: Row, p: Row, q: Row, piece: int, pieces: int, found: Rows,
     return count
 
 
-@compiled
+@helper
 def _cut_polygon(shapes: Shapes, area: Row, p: Row, q: Row, piece: int, pieces: int, found: Rows, count: int) -> int:
     """Edges whose ends lie on different sides of the piece, and it has its ends on different sides of them."""
     x, y = wrap(p["longitude"] - area["longitude"]), p["latitude"]

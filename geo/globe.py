@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geo.compiled import compiled
+from geo.compiled import helper
 
 Rows = NDArray[Any]
 """A structured array."""
@@ -27,7 +27,7 @@ _PIECE_M = 2_000.0
 _PIECE_DEGREES = 0.05
 
 
-@compiled
+@helper
 def wrap(degrees: float) -> float:
     """A difference of longitudes, or a longitude, as [-180, 180)."""
     if -180.0 <= degrees < 180.0:
@@ -36,14 +36,14 @@ def wrap(degrees: float) -> float:
     return wrapped if wrapped < 180.0 else -180.0
 
 
-@compiled
+@helper
 def apart(longitude: float, other: float) -> float:
     """Degrees between longitudes, each at most 360 from the other."""
     degrees = abs(longitude - other)
     return min(degrees, abs(360.0 - degrees))
 
 
-@compiled
+@helper
 def put_point(point: Row, latitude: float, longitude: float) -> None:
     """Fill in a POINT (Snyder 1987, p. 24 for the radii of curvature)."""
     phi, lam = radians(latitude), radians(longitude)
@@ -55,7 +55,7 @@ def put_point(point: Row, latitude: float, longitude: float) -> None:
     point["north"], point["east"] = _DEGREE * A * (1.0 - E2) / (w * root), _DEGREE * A / root * abs(c)
 
 
-@compiled
+@helper
 def arc(chord: float) -> float:
     """Metres along the surface between points whose straight distance is `chord`; good to 1e-5 up to 1,000 km."""
     share = chord / (2.0 * MEAN_RADIUS)
@@ -64,20 +64,20 @@ def arc(chord: float) -> float:
     return 2.0 * MEAN_RADIUS * asin(min(share, 1.0))
 
 
-@compiled
+@helper
 def chord(surface: float) -> float:
     """The inverse of `arc`."""
     return 2.0 * MEAN_RADIUS * sin(surface / (2.0 * MEAN_RADIUS))
 
 
-@compiled
+@helper
 def squared(p: Row, q: Row) -> Any:
     """Square of the straight distance between points."""
     dx, dy, dz = q["x"] - p["x"], q["y"] - p["y"], q["z"] - p["z"]
     return dx * dx + dy * dy + dz * dz
 
 
-@compiled
+@helper
 def split(points: Rows, lat0: float, lon0: float, lat1: float, lon1: float) -> int:
     """Cut the shortest way between two points into pieces so short that longitude and latitude stay straight in each.
 
@@ -98,7 +98,7 @@ def split(points: Rows, lat0: float, lon0: float, lat1: float, lon1: float) -> i
     return pieces
 
 
-@compiled
+@helper
 def _between(lat0: float, lon0: float, lat1: float, lon1: float, share: float) -> tuple[float, float]:
     p0, l0, p1, l1 = radians(lat0), radians(lon0), radians(lat1), radians(lon1)
     x = (1 - share) * cos(p0) * cos(l0) + share * cos(p1) * cos(l1)

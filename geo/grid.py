@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geo.arena import Arena
-from geo.compiled import compiled
+from geo.compiled import compiled, helper
 from geo.globe import Rows, apart
 
 Floats = NDArray[np.float64]
@@ -44,6 +44,7 @@ class Cells(NamedTuple):
     in_use: Ints  # (LEVELS,) how many boxes there are
     buckets: Rows  # (BUCKETS,) of BUCKET
     boxes: Rows  # (n,) of BOX
+    found: Ints  # room for the keys of all of them, twice
 
 
 def _rows() -> tuple[NDArray[np.int32], Ints]:
@@ -67,6 +68,7 @@ class Grid:
         self._in_use = np.zeros(LEVELS, np.int64)
         self._buckets = np.zeros(BUCKETS, BUCKET)
         self._boxes = Arena(BOX)
+        self._found = np.empty(0, np.int64)
         self._place: dict[int, tuple[int, list[int]]] = {}  # by key: level, buckets
         self.cells = self._arrays()
 
@@ -100,8 +102,8 @@ class Grid:
 
     def query(self, latitude: float, longitude: float, half_height: float, half_width: float) -> list[int]:
         """Keys of the boxes that touch a box, in order; some that only nearly do."""
-        found, count = touching(self.cells, latitude, longitude, half_height, half_width, np.empty(8, np.int64), 0)
-        return sorted(set(found[:count].tolist()))
+        count = touching(self.cells, latitude, longitude, half_height, half_width)
+        return sorted(set(self.cells.found[:count].tolist()))
 
     def _moved(self, start: int, count: int, room: int) -> tuple[int, int]:
         """Where a bucket's boxes are after they moved to a block with more room, and how much."""
@@ -112,17 +114,19 @@ class Grid:
         return to, size
 
     def _arrays(self) -> Cells:
-        return Cells(_COLUMNS, _FIRST_ROW, self._in_use, self._buckets, self._boxes.rows)
+        if len(self._found) < 2 * len(self._boxes.rows):
+            self._found = np.empty(2 * len(self._boxes.rows), np.int64)
+        return Cells(_COLUMNS, _FIRST_ROW, self._in_use, self._buckets, self._boxes.rows, self._found)
 
 
-@compiled
+@helper
 def bucket_of(level: int, row: int, column: int) -> int:
     """The bucket of a cell (Fibonacci hashing, Knuth, The Art of Computer Programming 3, 6.4)."""
     mixed = np.uint64(column) + np.uint64(row) * np.uint64(0x9E3779B1) + np.uint64(level) * np.uint64(0x85EBCA77)
     return np.int64((mixed * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(48))  # type: ignore[return-value]
 
 
-@compiled
+@helper
 def rows_under(level: int, latitude: float, half_height: float) -> tuple[int, int]:
     """First and last row of a level under a box."""
     rows = FINEST_ROWS >> 2 * level
@@ -131,7 +135,7 @@ def rows_under(level: int, latitude: float, half_height: float) -> tuple[int, in
     return min(max(low, 0), rows - 1), min(max(high, 0), rows - 1)
 
 
-@compiled
+@helper
 def columns_under(columns: int, longitude: float, half_width: float) -> tuple[int, int]:
     """First and last column, of so many in a row, under a box; they may run past the end, where the row starts anew."""
     low = floor((longitude - half_width + 180.0) / 360.0 * columns)
@@ -167,35 +171,26 @@ def _place(
     return level, found[:cells]
 
 
-@compiled
-def touching(
-    cells: Cells,
-    latitude: float,
-    longitude: float,
-    half_height: float,
-    half_width: float,
-    found: Ints,
-    count: int,
-) -> tuple[Ints, int]:
-    """Append the keys of the boxes that touch a box to `found`, which grows; some more than once."""
-    columns, first_row, in_use, buckets, boxes = cells
+@helper
+def touching(cells: Cells, latitude: float, longitude: float, half_height: float, half_width: float) -> int:
+    """Put the keys of the boxes that touch a box into `found`, some more than once. Returns how many."""
+    count = 0
     for level in range(LEVELS):
-        if in_use[level] == 0:
+        if cells.in_use[level] == 0:
             continue
         low, high = rows_under(level, latitude, half_height)
         for row in range(low, high + 1):
-            n = columns[first_row[level] + row]
+            n = cells.columns[cells.first_row[level] + row]
             west, east = columns_under(n, longitude, half_width)
             for column in range(west, east + 1):
-                bucket = buckets[bucket_of(level, row, column % n)]
-                if count + bucket["count"] > len(found):
-                    longer = np.empty(2 * (count + bucket["count"]), np.int64)
-                    longer[:count] = found[:count]
-                    found = longer
-                for i in range(bucket["start"], bucket["start"] + bucket["count"]):
-                    box = boxes[i]
-                    high = abs(latitude - box["latitude"]) <= half_height + box["half_height"]
-                    wide = apart(longitude, box["longitude"]) <= half_width + box["half_width"]
-                    found[count] = box["key"]
-                    count += high & wide  # no branch: it could not be predicted
-    return found, count
+                bucket = cells.buckets[bucket_of(level, row, column % n)]
+                start, end = bucket["start"], bucket["start"] + bucket["count"]
+                if count + end - start > len(cells.found):  # only where cells share a bucket, which was seen before
+                    continue
+                for i in range(start, end):
+                    box = cells.boxes[i]
+                    near = abs(latitude - box["latitude"]) <= half_height + box["half_height"]
+                    near &= apart(longitude, box["longitude"]) <= half_width + box["half_width"]
+                    cells.found[count] = box["key"]
+                    count += near  # no branch: it could not be predicted
+    return count

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from geo.compiled import compiled
+from geo.compiled import compiled, helper
 from geo.fences import CUT, Shapes, boundary_distance, cut_leg
 from geo.globe import MOST_PIECES, POINT, Row, Rows, apart, put_point, split, squared, wrap
 from geo.grid import FINEST_ROWS, LEVELS, Cells, bucket_of, columns_under, rows_under, touching
@@ -94,7 +94,7 @@ def follow(
     Returns changes in the rows of CHANGE, how many, and the pool of visits, which grows.
     """
     changes, told = np.empty(64, CHANGE), 0
-    points, found, keys = np.empty(MOST_PIECES + 1, POINT), np.empty(shapes.most_cuts, CUT), np.empty(64, np.int64)
+    points, found = np.empty(MOST_PIECES + 2, POINT), np.empty(shapes.most_cuts, CUT)
     fresh = np.empty(1, VISIT)
     for i in range(len(driver)):
         d = driver[i]
@@ -104,25 +104,26 @@ def follow(
         leg = _leg(d, t0[i], t1[i], sigma1[i], points, pieces, rules)
         counters[TURN] += 1
         changes, told = _visited(leg, points, shapes, pool, drivers, counters, seen, rules, found, changes, told)
-        keys, candidates = _near(cells, points, pieces, leg.silent, keys)
-        for c in range(candidates):
-            key = keys[c]
-            if seen[key] == counters[TURN]:
-                continue
-            seen[key] = counters[TURN]
-            changes = _with_room(changes, told)
-            stays, told = _step(fresh[0], False, key, leg, points, shapes, rules, found, changes, told)
-            if stays:
-                pool = added(pool, drivers, counters, d)
-                place = drivers[d]["first"]
-                after = pool[place]["next"]
-                pool[place] = fresh[0]
-                pool[place]["key"], pool[place]["next"] = key, after
+        for piece in range(pieces - 1 if leg.silent else 0, pieces):
+            candidates = _near(cells, points[pieces if leg.silent else piece], points[piece + 1])
+            for c in range(candidates):
+                key = cells.found[c]
+                if seen[key] == counters[TURN]:
+                    continue
+                seen[key] = counters[TURN]
+                changes = _with_room(changes, told)
+                stays, told = _step(fresh[0], False, key, leg, points, shapes, rules, found, changes, told)
+                if stays:
+                    pool = added(pool, drivers, counters, d)
+                    place = drivers[d]["first"]
+                    after = pool[place]["next"]
+                    pool[place] = fresh[0]
+                    pool[place]["key"], pool[place]["next"] = key, after
         _measure(drivers[d], pool, cells, shapes, points[pieces])
     return changes, told, pool
 
 
-@compiled
+@helper
 def _is_safe(at: Row, points: Rows, lat0: float, lon0: float, lat1: float, lon1: float) -> bool:
     """Whether a leg lies where no boundary can be touched."""
     put_point(points[1], lat1, lon1)
@@ -132,7 +133,7 @@ def _is_safe(at: Row, points: Rows, lat0: float, lon0: float, lat1: float, lon1:
     return bool(squared(at, points[0]) <= at["safe2"])
 
 
-@compiled
+@helper
 def _leg(driver: int, t0: float, t1: float, sigma: float, points: Rows, pieces: int, rules: Rules) -> Leg:
     far = squared(points[0], points[pieces]) > PASS_WITHIN_M * PASS_WITHIN_M
     silent = far or t1 - t0 > rules.pass_within_s
@@ -180,19 +181,14 @@ def _with_room(changes: Rows, told: int) -> Rows:
     return longer
 
 
-@compiled
-def _near(cells: Cells, points: Rows, pieces: int, silent: bool, keys: Ints) -> tuple[Ints, int]:
-    """Keys of the fences near a leg; of one over a silence, near its end: what lies on its way is not believed."""
-    count = 0
-    first = pieces if silent else 0
-    for i in range(first, max(pieces, first + 1)):
-        p, q = points[i], points[min(i + 1, pieces)]
-        high, wide = (q["latitude"] - p["latitude"]) / 2, wrap(q["longitude"] - p["longitude"]) / 2
-        keys, count = touching(cells, p["latitude"] + high, p["longitude"] + wide, abs(high), abs(wide), keys, count)
-    return keys, count
+@helper
+def _near(cells: Cells, p: Row, q: Row) -> int:
+    """How many keys of fences near a piece of a leg are in `cells.found`. Over a silence only the leg's end counts."""
+    high, wide = (q["latitude"] - p["latitude"]) / 2, wrap(q["longitude"] - p["longitude"]) / 2
+    return touching(cells, p["latitude"] + high, p["longitude"] + wide, abs(high), abs(wide))
 
 
-@compiled
+@helper
 def _step(
     visit: Row,
     there: bool,
@@ -237,7 +233,7 @@ def _step(
     return not gone, told
 
 
-@compiled
+@helper
 def _cross(
     visit: Row, there: bool, leg: Leg, rules: Rules, inside: bool, found: Rows, count: int
 ) -> tuple[bool, float]:
@@ -259,14 +255,14 @@ def _cross(
     return there, passed
 
 
-@compiled
+@helper
 def _begin(visit: Row, when: float, sigma: float, crossed: bool, rules: Rules) -> None:
     visit["entered_at"], visit["entered_sigma"], visit["crossed"] = when, sigma, crossed
     visit["left_at"], visit["dwell_at"] = np.nan, when + rules.dwell_after_s
     visit["depth"], visit["sigmas"], visit["told"] = 0.0, 0.0, False
 
 
-@compiled
+@helper
 def _tell(
     visit: Row,
     key: int,
@@ -306,7 +302,7 @@ def _tell(
     return told
 
 
-@compiled
+@helper
 def _added(changes: Rows, told: int, kind: int, key: int, leg: Leg, visit: Row, distance: float) -> int:
     change = changes[told]
     change["kind"], change["driver"], change["key"], change["detected_at"] = kind, leg.driver, key, leg.t1
@@ -315,31 +311,30 @@ def _added(changes: Rows, told: int, kind: int, key: int, leg: Leg, visit: Row, 
     return told + 1
 
 
-@compiled
+@helper
 def _weigh(change: Row, depth: float, sigma: float) -> None:
     """The probability that a position so deep on one side, of normal error, is on that side."""
     change["depth"] = depth
     change["confidence"] = (1.0 + erf(depth / max(sigma, SURE_M) / sqrt(2.0))) / 2.0
 
 
-@compiled
+@helper
 def _time_sigma(cut: Row, leg: Leg) -> float:
     """Seconds that a crossing may be off: how long the leg takes to go one sigma through the boundary."""
     return float(leg.sigma / max(cut["rate"] / max(leg.t1 - leg.t0, 1e-3), _SLOWEST_MPS))
 
 
-@compiled
+@helper
 def _depth(shapes: Shapes, area: Row, points: Rows, pieces: int, share: float) -> float:
-    """Metres from the boundary of the place at such a share of a leg."""
+    """Metres from the boundary of the place at such a share of a leg, which becomes the last of `points`."""
     i = min(int(share * pieces), pieces - 1)
     f, p, q = share * pieces - i, points[i], points[i + 1]
-    place = np.empty(1, POINT)
     latitude = p["latitude"] + f * (q["latitude"] - p["latitude"])
-    put_point(place[0], latitude, p["longitude"] + f * wrap(q["longitude"] - p["longitude"]))
-    return boundary_distance(shapes, area, place[0], np.inf)
+    put_point(points[-1], latitude, p["longitude"] + f * wrap(q["longitude"] - p["longitude"]))
+    return boundary_distance(shapes, area, points[-1], np.inf)
 
 
-@compiled
+@helper
 def _measure(at: Row, pool: Rows, cells: Cells, shapes: Shapes, place: Row) -> None:
     """How far a driver may go from here without touching a boundary, and until when nothing else happens."""
     at["safe2"], at["due"] = -1.0, np.inf
@@ -357,12 +352,12 @@ def _measure(at: Row, pool: Rows, cells: Cells, shapes: Shapes, place: Row) -> N
         at["safe2"] = (0.999 * safe - 0.5) ** 2
 
 
-@compiled
+@helper
 def _safe_distance(cells: Cells, shapes: Shapes, place: Row) -> float:
     """Metres to the nearest boundary, or less."""
     latitude, longitude, north = place["latitude"], place["longitude"], place["north"]
     east = 0.99 * place["east"]  # a degree is shorter a little nearer to the pole
-    columns, first_row, in_use, buckets, boxes = cells
+    columns, first_row, in_use, buckets, boxes, _ = cells
     areas, safe = shapes.areas, _SAFE_M
     for level in range(LEVELS):
         if in_use[level] == 0:

@@ -10,7 +10,7 @@ from hashlib import blake2b
 
 import numpy as np
 
-from geo.compiled import compiled
+from geo.compiled import compiled, helper
 from geo.fences import FenceIndex
 from geo.globe import Rows
 from tracker.crossings import Rules, follow
@@ -199,7 +199,7 @@ def _event_ids(kind: Ints, driver: np.ndarray, geofence: np.ndarray, ms: Ints) -
     return result
 
 
-@compiled
+@helper
 def _mixed(state: np.uint64) -> np.uint64:
     state = state + np.uint64(0x9E3779B97F4A7C15)
     state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from geo.compiled import compiled
+from geo.compiled import compiled, helper
 from geo.globe import Rows
 from tracker.records import Ints
 
@@ -110,7 +110,7 @@ def added(pool: Rows, drivers: Rows, counters: Ints, driver: int) -> Rows:
     return pool
 
 
-@compiled
+@helper
 def removed(pool: Rows, drivers: Rows, counters: Ints, driver: int, place: int, before: int) -> None:
     """Free a driver's visit, which comes after `before` in his list; -1: it is his first."""
     if before < 0:
