@@ -93,6 +93,8 @@ class FenceIndex:
 
     def __init__(self) -> None:
         self._grid = Grid()
+        self.changes = 0
+        """How often an area was put or dropped."""
         self._areas = np.zeros(64, AREA)
         self._edges = Arena(EDGE)
         self._starts = Arena(np.int64)
@@ -129,6 +131,7 @@ class FenceIndex:
 
     def drop(self, key: int) -> None:
         """Remove an area."""
+        self.changes += 1
         self._grid.drop(key)
         if key in self._blocks:
             edge, start = self._blocks.pop(key)

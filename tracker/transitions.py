@@ -36,7 +36,7 @@ class Fences:
         self._since: dict[str, float] = {}
         self._visits = Visits()
         self._words = _Words(), _Words()  # of drivers, of geofences
-        self._moved = False  # a boundary, since the last legs
+        self._seen = 0  # of the index's changes
         self._rules = Rules(
             settings.exit_margin_m,
             settings.exit_margin_sigmas,
@@ -49,6 +49,7 @@ class Fences:
         """The same geofences with nobody inside."""
         other = Fences(self._settings)
         other._index, other._key, other._ids, other._since = self._index, self._key, self._ids, self._since
+        other._words = self._words
         return other
 
     def since(self, geofence_id: str) -> float | None:
@@ -82,7 +83,6 @@ class Fences:
         self._free.append(key)
         self._visits.forget(key)
         self._words[1].forget(key)
-        self._moved = True
 
     def restore(self, driver: int, geofence_id: str, entered_at: float, seen_at: float) -> None:
         """A driver is inside since then, and what there was to say of it until `seen_at` has been said."""
@@ -102,9 +102,9 @@ class Fences:
             return []
         visits = self._visits
         visits.reserve(int(legs.driver[-1]) + 1, len(self._ids))
-        if self._moved:
+        if self._seen != self._index.changes:
+            self._seen = self._index.changes
             visits.drivers["safe2"] = -1.0
-            self._moved = False
         changes, told, visits.pool = follow(
             legs.driver,
             legs.t0,
