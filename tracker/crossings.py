@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from geo.compiled import compiled, helper
-from geo.fences import CUT, Shapes, boundary_distance, cut_leg
+from geo.cuts import CUT, Shapes, boundary_distance, cut_leg
 from geo.globe import MOST_PIECES, POINT, Row, Rows, apart, put_point, split, squared, wrap
 from geo.grid import FINEST_ROWS, LEVELS, Cells, bucket_of, columns_under, rows_under, touching
 from tracker.records import Floats, Ints
