@@ -168,6 +168,7 @@ async def _restore(services: Services) -> None:
         inside=snapshot.inside,
         tails=snapshot.tails,
         newest=snapshot.newest,
+        announced=snapshot.announced,
     )
     services.historian.note(snapshot.late)
     log.info("restored", drivers=len(snapshot.tails), orders=len(snapshot.orders), geofences=len(snapshot.geofences))

@@ -9,7 +9,7 @@ from storage import rows
 from storage.rows import TABLES, Row, Statement
 from storage.segments import Stored, assemble, believed, concatenate
 from storage.store import D, Snapshot, Span, StoredModel
-from tracker.records import Event, Flags, Geofence, Message, Order, Route, Track
+from tracker.records import Delivery, Event, Flags, Geofence, Message, Order, Route, Track
 from tracker.scores import Score
 
 DRIVERS_SEEN = """
@@ -47,6 +47,17 @@ EVERY_VERSION = f"""(
 ) AS every_version"""  # noqa: S608
 
 
+LAST_ANNOUNCED = """
+    SELECT * FROM (
+        SELECT events.*, row_number() OVER (
+            PARTITION BY events.order_id ORDER BY events.detected_at DESC, events.event_id
+        ) AS newest
+        FROM orders JOIN events ON events.order_id = orders.order_id AND events.driver_id = orders.driver_id
+        WHERE NOT orders.ended AND (events.eta IS NOT NULL OR events.kind = 'eta_changed')
+    ) AS told WHERE newest = 1"""
+"""Of each order that has not ended; a withdrawal has no ETA."""
+
+
 class Reading(ABC):
     """The reading half of a Store."""
 
@@ -76,6 +87,7 @@ class Reading(ABC):
             if row["last_time"] is not None
         ]
         late = await self.fetch(Statement("SELECT * FROM late_spans ORDER BY driver_id, start_time", [()]))
+        announced = await self.fetch(Statement(LAST_ANNOUNCED, [()]))
         return Snapshot(
             [rows.document(Order, row) for row in orders],
             [rows.document(Geofence, row) for row in geofences],
@@ -84,6 +96,7 @@ class Reading(ABC):
             concatenate([believed(*found) for found in await self._fixes(tails)]),
             [(row["driver_id"], row["newest"]) for row in seen],
             [(row["driver_id"], row["start_time"], row["end_time"]) for row in late],
+            [event for event in map(rows.event, announced) if isinstance(event, Delivery) and event.eta is not None],
         )
 
     async def track(self, driver_id: str, start: float, end: float) -> Track:

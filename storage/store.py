@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from tracker.errors import Flag
-from tracker.records import Bools, Event, Flags, Geofence, Message, Order, Route, Track
+from tracker.records import Bools, Delivery, Event, Flags, Geofence, Message, Order, Route, Track
 from tracker.scores import Score
 
 Document = Order | Geofence | Route
@@ -60,6 +60,7 @@ class Snapshot:
     tails: Track  # the last fixes of each driver seen lately, one run each
     newest: Sequence[tuple[str, float]]  # driver_id, fix_time of the newest fix of any kind
     late: Sequence[Span]  # where late fixes were stored and events have not been told again yet
+    announced: Sequence[Delivery] = ()  # the newest ETA that was told of each order, and not withdrawn since
 
 
 class Store(Protocol):

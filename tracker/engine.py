@@ -12,6 +12,7 @@ from tracker.eta import Predictions
 from tracker.eta_model import EtaModel
 from tracker.orders import OrderTable, Stage
 from tracker.records import (
+    Delivery,
     Event,
     FixBatch,
     Flags,
@@ -247,10 +248,12 @@ class Engine:
         inside: Iterable[tuple[str, str, float]],
         tails: Track,
         newest: Iterable[tuple[str, float]] = (),
+        announced: Iterable[Delivery] = (),
     ) -> None:
         """Go on where a store ends: each driver's last fixes in `tails`, who is in which geofence since when.
 
-        `newest` tells up to which fix_time something of a driver is stored, believed or not.
+        `newest` tells up to which fix_time something of a driver is stored, believed or not. `announced` are
+        the ETAs that people know.
         """
         batch = tracks.batch_of(tails, self.driver_row)
         flag = np.zeros(len(batch), np.uint8)
@@ -269,3 +272,5 @@ class Engine:
             self.set_order(order)
         for route in routes:
             self.set_route(route)
+        for event in announced:
+            self._predictions.restore(event)

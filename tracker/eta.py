@@ -98,6 +98,19 @@ class Predictions:
             self._predict(drives, chains, quiet=True)
         self._pace.asked[driver] = True
 
+    def restore(self, event: Delivery) -> None:
+        """People know this ETA already; it also stands until the next prediction."""
+        slot = self._orders.slot(event.order_id)
+        if slot is None or event.eta is None or self._orders.stage[slot] >= Stage.ARRIVED:
+            return
+        orders = self._orders
+        orders.eta_announced[slot], self._columns["announced_at"][slot] = event.eta, event.detected_at
+        if np.isnan(orders.eta[slot]):
+            low, high = event.eta_low, event.eta_high
+            orders.eta[slot] = event.eta
+            orders.eta_low[slot] = event.eta if low is None else low
+            orders.eta_high[slot] = event.eta if high is None else high
+
     def _set_service(self, order: Order) -> None:
         slot = self._orders.slot(order.order_id)
         if slot is not None and order.driver_id is not None:

@@ -278,3 +278,26 @@ async def test_the_newest_model_is_read_and_few_are_kept(store: Store):
     assert await store.eta_model() == StoredModel(8, T0, 80, b"\0\x08")
     rows = await store.fetch(Statement("SELECT version FROM eta_models ORDER BY version", [()]))
     assert [row["version"] for row in rows] == [4, 5, 6, 7, 8]
+
+
+async def test_a_restart_knows_the_newest_eta_that_was_told_of_each_order_under_way(store: Store):
+    open_orders = [replace(ORDER, order_id=name, driver_id="d") for name in ("o1", "o2", "o3")]
+    ended = replace(ORDER, order_id="o4", driver_id="d", status="delivered")
+
+    def told(name: str, order_id: str, t: float, eta: float | None = T0 + 900, driver_id: str = "d"):
+        return delivery(
+            event_id=name, kind="eta_changed", order_id=order_id, driver_id=driver_id, detected_at=T0 + t, eta=eta
+        )
+
+    events = [
+        told("a", "o1", 10),
+        told("b", "o1", 20, T0 + 700),
+        told("c", "o2", 10),
+        told("d", "o2", 20, None),  # withdrawn
+        told("e", "o3", 10, driver_id="former"),
+        told("f", "o4", 10),
+        delivery(event_id="g", kind="approaching", order_id="o1", driver_id="d", detected_at=T0 + 30),
+    ]
+    await store.commit(Commit(events=events, save=[*open_orders, ended]))
+    snapshot = await store.load(tail_s=60.0, since=0.0)
+    assert [(event.event_id, event.eta) for event in snapshot.announced] == [("b", T0 + 700)]

@@ -4,7 +4,7 @@ import pytest
 from tests.fixes import T0, batch, place
 from tests.tracker.test_deliveries import engine_with, order
 from tracker.eta_model import cold_model
-from tracker.records import Route
+from tracker.records import Route, Track
 from tracker.settings import EngineSettings
 
 
@@ -99,3 +99,19 @@ def test_a_new_model_counts_from_the_next_prediction_on() -> None:
     prediction = engine.eta("o1")
     assert prediction is not None
     assert prediction[1] - T0 - 10 == pytest.approx(6000 * 1.35 / 12.0, rel=0.01)
+
+
+def test_after_a_restart_people_hear_only_what_they_do_not_know() -> None:
+    engine = engine_with(order(east=6000.0))
+    (told,) = changes(engine.ingest(batch(engine, "d", 0.0, 0.0)))
+    after = engine_with()
+    nothing = {"geofences": [], "routes": [], "inside": [], "tails": Track.empty()}
+    after.restore(orders=[order(east=6000.0)], announced=[told], **nothing)
+    assert after.eta("o1") == (told.eta_low, told.eta, told.eta_high)
+    assert changes(after.ingest(batch(after, "d", 10.0, 50.0))) == []
+    assert after.eta("o1") != (told.eta_low, told.eta, told.eta_high)
+    (withdrawn,) = after.tick(T0 + 999.0)
+    assert withdrawn.eta is None
+    arrived = engine_with()
+    arrived.restore(orders=[order(arrived_at=T0)], announced=[told], **nothing)
+    assert arrived.eta("o1") is None
