@@ -4,12 +4,14 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from geo.earth import distance
 from tracker.announce import order_messages
 from tracker.channels import order_topics
 from tracker.codec import parse_time
 from tracker.errors import Conflict, InvalidInput
 from tracker.messages import OrderCreated, OrderUpdated, Timestamp
-from tracker.records import Delivery, DeliveryStatus, Message, Order, event_id
+from tracker.records import Delivery, DeliveryStatus, Destination, Former, Message, Order, event_id
+from tracker.shapes import centre
 
 DELETED = "deleted"
 """The status by which `order.updated` says that an order is no more."""
@@ -23,25 +25,34 @@ _ANNOUNCED: dict[str, DeliveryStatus] = {
 """Statuses that people set and that customers hear of. The others are the engine's to find."""
 _BEFORE_APPROACHING = frozenset({"assigned", "delivering", "en_route"})
 _LONGEST_STATUS = 128
+_MILESTONES = ("approaching_at", "arrived_at", "departed_at")
+PIN_M = 50.0
+"""A destination that moves by no more is the same place, better known."""
+BACK_WITHIN_S = 600.0
+"""A driver who gets an order back so soon goes on with it."""
 
 
-def replaced(before: Order, given: Order, *, status_given: bool) -> Order:
+def replaced(before: Order, given: Order, *, status_given: bool, now: float) -> Order:
     """`before` as a PUT of `given` leaves it: how far its delivery is stays, where it is still the same delivery.
 
-    A PUT that says nothing of the status or the details leaves them too, so that repeating one undoes nothing.
+    Another driver, another destination (more than a pin put right) and an order opened again are deliveries from the
+    start: what their driver did before now is not part of them. But one given back soon goes on where it was. A PUT
+    that says nothing of the status or the details leaves them too, so that repeating one undoes nothing.
     """
-    same = given.driver_id == before.driver_id and given.destination == before.destination
+    moved = _moved(before.destination, given.destination)
+    same = given.driver_id == before.driver_id and not moved
     status = given.status if status_given else before.status if same or before.ended else "assigned"
     after = replace(given, status=status, created_at=before.created_at, details=given.details or before.details)
-    if not same or (before.ended and not after.ended):
-        return after
-    return replace(
-        after,
-        status=_not_back(before, status),
-        approaching_at=before.approaching_at,
-        arrived_at=before.arrived_at,
-        departed_at=before.departed_at,
-    )
+    if moved or (before.ended and not after.ended):
+        return replace(after, assigned_at=now)
+    if same:
+        milestones = {name: getattr(before, name) for name in ("assigned_at", *_MILESTONES, "former")}
+        return replace(after, status=_not_back(before, status), **milestones)
+    former, back = _former(before, now), before.former
+    if back is None or back.driver_id != given.driver_id or now - back.until > BACK_WITHIN_S:
+        return replace(after, assigned_at=now, former=former)
+    milestones = {name: getattr(back, name) for name in ("assigned_at", "approaching_at", "arrived_at")}
+    return replace(after, status=back.status, former=former, **milestones)
 
 
 def moved_on(before: Order, status: str, details: dict[str, Any] | None) -> Order:
@@ -114,6 +125,25 @@ def deleted_messages(order: Order, now: float) -> list[Message]:
 def reported_time(stamp: Timestamp, now: float) -> float:
     """When something happened that a client reports, in Unix seconds; now where it does not say or is ahead of us."""
     return now if stamp is None else min(max(parse_time(str(stamp)), 0.0), now)
+
+
+def _moved(before: Destination, after: Destination) -> bool:
+    """Whether this is another place, and not a pin put right."""
+    return before != after and float(distance(*centre(before), *centre(after))) > PIN_M
+
+
+def _former(order: Order, now: float) -> Former | None:
+    """How far a driver was who is taken off an order; nothing to go on with where he had departed."""
+    if order.driver_id is None or order.departed_at is not None:
+        return None
+    return Former(
+        driver_id=order.driver_id,
+        until=now,
+        status=order.status,
+        assigned_at=order.assigned_at,
+        approaching_at=order.approaching_at,
+        arrived_at=order.arrived_at,
+    )
 
 
 def _not_back(before: Order, status: str) -> str:

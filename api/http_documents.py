@@ -10,7 +10,7 @@ from tracker.codec import iso
 from tracker.errors import NotAllowed, NotFound
 from tracker.records import Geofence, Order, Route
 
-_ORDER_TIMES = ("created_at", "approaching_at", "arrived_at", "departed_at")
+_ORDER_TIMES = ("created_at", "assigned_at", "approaching_at", "arrived_at", "departed_at")
 
 # Orders
 
@@ -47,6 +47,7 @@ async def list_orders(call: Call) -> Response:
 
 def _order(call: Call, order: Order) -> dict[str, Any]:
     body: dict[str, Any] = msgspec.to_builtins(order)
+    del body["former"]
     for name in _ORDER_TIMES:
         body[name] = None if body[name] is None else iso(body[name])
     return body | expected(call, order.order_id)

@@ -59,7 +59,7 @@ class Office:
             if before is None:
                 after = msgspec.structs.replace(given, created_at=now)
             else:
-                after = changes.replaced(before, given, status_given="status" in body)
+                after = changes.replaced(before, given, status_given="status" in body, now=now)
             await self._change(viewer, before, after, now)
         return after, before is None
 

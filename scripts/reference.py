@@ -41,14 +41,17 @@ EVENTS = """## Events
 | `delivery.update` | `assigned` | the order has a driver |
 | | `en_route` | the driver or the office says so (`order_update` with `en_route` or `delivering`) |
 | | `approaching` | the next order's destination is near, in metres or predicted seconds |
-| | `driver_arrived` | slow inside the destination, or there for long enough |
-| | `departed` | outside again by the margin, after the arrival |
+| | `driver_arrived` | standing inside the destination, or long just beside it, so that `arrival_confidence` is reached; at `occurred_at` it was entered |
+| | `departed` | beyond the margin twice in a row or far beyond it, after the arrival; at `occurred_at` it was left |
+| | `passed` | a visit of the destination ended without an arrival; on record only (`GET /events`, `tracker replay`), never a message and no status of the order |
 | | `delivered`, `failed` | the driver, the customer's confirmation or the office says so |
 | | `eta_changed` | the first prediction, and each that differs enough to matter |
 
 `occurred_at` is the interpolated time, `detected_at` the fix_time of the fix that showed it, `confidence` from 0 to 1, `evidence` what it rests on
-(`fixes`, `accuracy`, `speed`, `dwell`, `distance`; `order_id` and `geofence_id` say of what). With `late`, it was found too far behind the driver's
-newest fix to be announced to the customer.
+(`fixes` inside, `accuracy`, `speed`, `dwell` inside, `stand` on one spot, `distance` from the boundary; of a pass the least speed and distance; `order_id` and `geofence_id` say of what). With `late`, it was found too far behind the driver's
+newest fix to be announced to the customer. The confidence of an arrival is the probability that the driver stands there for this delivery
+(`tracker/arrivals.py` has the formula), of a pass that he was inside and it was not, of a departure that he is outside, of an approach that he is
+within `approaching_m` (1 where it was predicted). Each status is told once a delivery: an order with one driver and one destination.
 """
 
 CLOSES = """## Close codes

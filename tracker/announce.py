@@ -22,7 +22,12 @@ _URGENT: dict[str, Priority] = {"driver_arrived": "critical", "approaching": "hi
 
 
 def delivery_messages(event: Delivery, order: Order, language: Language) -> list[Message]:
-    """`delivery.update` to everyone the order concerns; one found late goes to the office and the driver only."""
+    """`delivery.update` to everyone the order concerns; one found late goes to the office and the driver only.
+
+    That a driver passed is for the record alone.
+    """
+    if event.kind == "passed":
+        return []
     withdrawn = event.kind == "eta_changed" and event.eta is None
     message = DeliveryUpdate(
         status=event.kind,

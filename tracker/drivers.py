@@ -7,7 +7,7 @@ import numpy as np
 
 from geo.compiled import compiled
 from geo.kalman import FilterState
-from tracker import clocks
+from tracker import clocks, stands
 from tracker.errors import Flag
 from tracker.records import FixBatch, Flags, Floats, Ints, Source
 
@@ -48,6 +48,8 @@ class DriverTable:
         """The newest believed fix as measured: latitude, longitude, speed, course, accuracy."""
         self.source = np.zeros(_FIRST_CAPACITY, np.uint8)
         """Its Source."""
+        self.stand = np.full((_FIRST_CAPACITY, stands.FIELDS), np.nan)
+        """Where each stands, as `tracker.stands` keeps it."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -91,6 +93,7 @@ class DriverTable:
         self.good = np.concatenate([self.good, np.full((extra, 2), -np.inf)])
         self.measured = np.concatenate([self.measured, np.full((extra, 5), np.nan)])
         self.source = np.concatenate([self.source, np.zeros(extra, np.uint8)])
+        self.stand = np.concatenate([self.stand, np.full((extra, stands.FIELDS), np.nan)])
 
     def latest(self, rows: Iterable[int] | Ints) -> list[Latest]:
         """Where these drivers are; those never seen are left out."""

@@ -274,3 +274,6 @@ class Engine:
             self.set_route(route)
         for event in announced:
             self._predictions.restore(event)
+        index = live[flag[live] == Flag.ACCEPTED]
+        legs = tracks.legs(batch, index, estimate, np.full((3, len(index)), np.nan))
+        deliveries.restore(self._orders, legs, estimate[2, index], self._drivers, self._settings)

@@ -1,32 +1,20 @@
 """The orders under way: one slot each, in columns, and the order in which each driver delivers his."""
 
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 
-from geo.fences import FenceIndex
+from geo.places import PlaceTable
+from tracker.errors import InvalidInput
+from tracker.nearness import Slots
 from tracker.records import Floats, Ints, Order, Route
 from tracker.settings import EngineSettings
 from tracker.shapes import centre, destination_shape
 
 _FIRST_CAPACITY = 64
-_COLUMNS = [
-    "driver",
-    "stage",
-    "latitude",
-    "longitude",
-    "entered_at",
-    "left_at",
-    "fixes",
-    "distance",
-    "eta",
-    "eta_low",
-    "eta_high",
-    "eta_announced",
-    "is_next",
-    "next_since",
-    "turn",
-]
+_COUNTS = frozenset({"stage", "routed", "following", "gone", "fixes"})
+"""Columns of `Slots` that are whole numbers."""
 
 
 class Stage(IntEnum):
@@ -47,38 +35,36 @@ def stage_of(order: Order) -> Stage:
     return Stage.UNDER_WAY if order.approaching_at is None else Stage.APPROACHING
 
 
+def _no_slots() -> Slots:
+    columns: dict[str, Any] = {
+        name: np.zeros(_FIRST_CAPACITY, np.int64 if name in _COUNTS else np.float64) for name in Slots._fields
+    }
+    return Slots(**columns)
+
+
 class OrderTable:
     """Orders that have a driver and have not ended, by slot; slots of removed orders are used again."""
 
     def __init__(self, settings: EngineSettings) -> None:
         self._settings = settings
         self.by_id: dict[str, Order] = {}
-        self.areas = FenceIndex()
-        """Each destination, by slot."""
+        self.destinations = PlaceTable()
+        """By slot."""
         self.ids: list[str] = []
+        self.slots = _no_slots()
+        self.head: Ints = np.full(_FIRST_CAPACITY, -1)
+        """By driver: the slot of his next order, from which `slots.following` leads to the others; -1 for none."""
         self.driver: Ints = np.full(_FIRST_CAPACITY, -1)
-        self.stage = np.zeros(_FIRST_CAPACITY, np.int8)
-        self.entered_at: Floats = np.full(_FIRST_CAPACITY, np.nan)
-        """When the driver came into the destination he is in now; NaN outside."""
-        self.left_at: Floats = np.full(_FIRST_CAPACITY, np.nan)
-        """When the driver last went out of the destination."""
-        self.latitude: Floats = np.full(_FIRST_CAPACITY, np.nan)
-        self.longitude: Floats = np.full(_FIRST_CAPACITY, np.nan)
-        """The middle of the destination."""
         self.eta: Floats = np.full(_FIRST_CAPACITY, np.nan)
         self.eta_low: Floats = np.full(_FIRST_CAPACITY, np.nan)
         self.eta_high: Floats = np.full(_FIRST_CAPACITY, np.nan)
-        """Predicted arrival and its interval."""
+        """The predicted arrival and its interval; NaN before the first prediction."""
         self.eta_announced: Floats = np.full(_FIRST_CAPACITY, np.nan)
-        self.distance: Floats = np.full(_FIRST_CAPACITY, np.nan)
-        """From the driver to the destination's edge, m, negative inside."""
-        self.fixes: Ints = np.zeros(_FIRST_CAPACITY, np.int64)
-        """How many there were inside the destination in this visit."""
         self.is_next = np.zeros(_FIRST_CAPACITY, np.bool_)
-        self.next_since: Floats = np.full(_FIRST_CAPACITY, np.inf)
-        """From which fix_time on it was next; inf while it is not."""
         self.turn: Ints = np.zeros(_FIRST_CAPACITY, np.int64)
         """Its place among its driver's orders."""
+        self.most = 0
+        """No driver has ever had more orders at once."""
         self._slot: dict[str, int] = {}
         self._free: list[int] = []
         self.routes: dict[int, Route] = {}
@@ -86,11 +72,28 @@ class OrderTable:
         self._of_driver: dict[int, list[str]] = {}
         self._sorted: tuple[Ints, Ints] | None = None
 
-    def put(self, order: Order, driver: int | None, now: float = -np.inf) -> None:
-        """Add or replace an order; one without a driver waits, one that ended is forgotten. Raises InvalidInput.
+    @property
+    def stage(self) -> Ints:
+        """How far each delivery is, as `Stage`."""
+        return self.slots.stage
 
-        `now` is the fix_time from which an order that becomes next by this is so.
-        """
+    @property
+    def latitude(self) -> Floats:
+        """Of the middle of each destination."""
+        return self.slots.latitude
+
+    @property
+    def longitude(self) -> Floats:
+        """Of the middle of each destination."""
+        return self.slots.longitude
+
+    @property
+    def distance(self) -> Floats:
+        """From the driver to the destination's edge, m, negative inside; NaN before his first position."""
+        return self.slots.distance
+
+    def put(self, order: Order, driver: int | None) -> None:
+        """Add or replace an order; one without a driver waits, one that ended is forgotten. Raises InvalidInput."""
         shape = destination_shape(order.destination, self._settings.arrival_radius_m)
         before = self.by_id.get(order.order_id)
         slot = self._slot.get(order.order_id)
@@ -106,11 +109,15 @@ class OrderTable:
             slot = self._take_slot(order.order_id, driver)
             before = None
         if before is None or before.destination != order.destination:
-            self.areas.put(slot, shape)
+            try:
+                self.destinations.put(slot, shape)
+            except ValueError as error:
+                raise InvalidInput(f"destination: {error}", field="destination") from None
             self.latitude[slot], self.longitude[slot] = centre(order.destination)
             self._clear(slot)
+        self.slots.since[slot] = order.created_at if order.assigned_at is None else order.assigned_at
         self.stage[slot] = stage_of(order)
-        self._rank(driver, now)
+        self.rank(driver)
 
     def remove(self, order_id: str) -> None:
         """Forget an order, if it is there."""
@@ -121,11 +128,11 @@ class OrderTable:
         driver = int(self.driver[slot])
         self.driver[slot] = -1
         self.is_next[slot] = False
-        self.areas.drop(slot)
+        self.destinations.drop(slot)
         self._free.append(slot)
         self._sorted = None
         self._of_driver[driver].remove(order_id)
-        self._rank(driver)
+        self.rank(driver)
 
     def put_route(self, route: Route | None, driver: int) -> None:
         """Deliver in the order of this route; without one, in the order the orders were made."""
@@ -133,7 +140,7 @@ class OrderTable:
             self.routes.pop(driver, None)
         else:
             self.routes[driver] = route
-        self._rank(driver)
+        self.rank(driver)
 
     def slot(self, order_id: str) -> int | None:
         """Where an order under way stands."""
@@ -156,6 +163,29 @@ class OrderTable:
         within = np.arange(len(index)) - np.repeat(np.cumsum(count) - count, count)
         return index, slots[np.repeat(first, count) + within]
 
+    def rank(self, driver: int) -> None:
+        """Sort a driver's orders as he will deliver them; the first not departed from is next."""
+        route = self.routes.get(driver)
+        place = {order_id: i for i, order_id in enumerate(route.stops)} if route else {}
+
+        def key(order_id: str) -> tuple[bool, int, float, str]:
+            order = self.by_id[order_id]
+            departed = order.departed_at is not None
+            return departed, place.get(order_id, len(place)), order.created_at, order_id
+
+        mine = self._of_driver.get(driver, [])
+        mine.sort(key=key)
+        if driver >= len(self.head):
+            self.head = np.concatenate([self.head, np.full(max(driver, len(self.head)), -1)])
+        self.head[driver] = following = -1
+        for i in reversed(range(len(mine))):
+            slot = self._slot[mine[i]]
+            self.turn[slot] = i
+            self.is_next[slot] = i == 0 and self.stage[slot] < Stage.DEPARTED
+            self.slots.routed[slot] = route is not None
+            self.slots.following[slot] = following
+            self.head[driver] = following = slot
+
     def _take_slot(self, order_id: str, driver: int) -> int:
         if self._free:
             slot = self._free.pop()
@@ -168,38 +198,22 @@ class OrderTable:
         self.driver[slot] = driver
         self.is_next[slot] = False
         self._slot[order_id] = slot
-        self._of_driver.setdefault(driver, []).append(order_id)
+        mine = self._of_driver.setdefault(driver, [])
+        mine.append(order_id)
+        self.most = max(self.most, len(mine))
         self._sorted = None
         return slot
 
     def _clear(self, slot: int) -> None:
-        for column in (self.entered_at, self.left_at, self.distance, self.eta, self.eta_announced):
+        """Nothing is known of the way to a new destination."""
+        for column in (self.eta, self.distance, self.slots.entered_at, self.slots.left_at, self.slots.reached_at):
             column[slot] = np.nan
-        self.fixes[slot] = 0
+        for column in (self.eta_low, self.eta_high, self.eta_announced):
+            column[slot] = np.nan
+        self.slots.slack[slot] = self.slots.gone[slot] = 0
 
     def _grow(self) -> None:
-        for name in _COLUMNS:
+        self.slots = Slots(*(np.concatenate([column, np.zeros_like(column)]) for column in self.slots))
+        for name in ("driver", "eta", "eta_low", "eta_high", "eta_announced", "is_next", "turn"):
             column = getattr(self, name)
             setattr(self, name, np.concatenate([column, np.empty_like(column)]))
-
-    def _rank(self, driver: int, now: float = -np.inf) -> None:
-        """Sort a driver's orders as he will deliver them; the first not departed from is next."""
-        route = self.routes.get(driver)
-        place = {order_id: i for i, order_id in enumerate(route.stops)} if route else {}
-
-        def key(order_id: str) -> tuple[bool, int, float, str]:
-            order = self.by_id[order_id]
-            departed = order.departed_at is not None
-            return departed, place.get(order_id, len(place)), order.created_at, order_id
-
-        mine = self._of_driver.get(driver, [])
-        mine.sort(key=key)
-        for i, order_id in enumerate(mine):
-            slot = self._slot[order_id]
-            was_next = self.is_next[slot]
-            self.turn[slot] = i
-            self.is_next[slot] = i == 0 and self.stage[slot] < Stage.DEPARTED
-            if not self.is_next[slot]:
-                self.next_since[slot] = np.inf
-            elif not was_next:
-                self.next_since[slot] = now

@@ -23,6 +23,8 @@ TransitionKind = Literal["enter", "exit", "dwell", "cross"]
 DeliveryStatus = Literal[
     "assigned", "en_route", "approaching", "driver_arrived", "departed", "delivered", "failed", "eta_changed"
 ]
+DeliveryKind = DeliveryStatus | Literal["passed"]
+"""What is recorded of a delivery: its statuses, which people are told, and drives past its destination."""
 Priority = Literal["critical", "high", "normal", "low"]
 ENDED = frozenset({"delivered", "failed", "cancelled"})
 """Order statuses after which nothing more is expected."""
@@ -167,9 +169,9 @@ class Transition(Event, frozen=True, kw_only=True, gc=False):
 
 
 class Delivery(Event, frozen=True, kw_only=True, gc=False):
-    """An order's delivery reached a status."""
+    """An order's delivery reached a status, or its driver passed the destination."""
 
-    kind: DeliveryStatus
+    kind: DeliveryKind
     order_id: str
     customer_id: str
     eta: float | None = None
@@ -208,6 +210,17 @@ class Destination(msgspec.Struct, frozen=True, omit_defaults=True):
     coordinates: list[Any] | None = None
 
 
+class Former(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a driver was who has an order no longer: should he get it back soon, nothing is told twice."""
+
+    driver_id: str
+    until: float
+    status: str
+    assigned_at: float | None
+    approaching_at: float | None
+    arrived_at: float | None
+
+
 class Order(msgspec.Struct, frozen=True, kw_only=True):
     """An order as the back office gave it, and how far its delivery is."""
 
@@ -223,9 +236,11 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     delivery_date: str | None = None
     details: dict[str, Any] | None = None
     created_at: float = 0.0
+    assigned_at: float | None = None  # since when it is this driver's and goes there; since created_at where not known
     approaching_at: float | None = None
     arrived_at: float | None = None
     departed_at: float | None = None
+    former: Former | None = None
 
     @property
     def ended(self) -> bool:

@@ -60,10 +60,12 @@ class EngineSettings:
     # Deliveries
     arrival_radius_m: float = 50.0
     """Radius of a destination given as a point without one."""
+    arrival_confidence: float = 0.9
+    """An arrival is told when it is as probable as this (`tracker/arrivals.py` says how that is reckoned)."""
     arrival_speed_mps: float = 2.0
-    """Inside the destination and slower than this is an arrival."""
-    arrival_dwell_s: float = 20.0
-    """Inside the destination for this long is an arrival at any speed."""
+    """Faster than this is not standing."""
+    arrival_dwell_s: float = 300.0
+    """Inside the destination for this long is an arrival in any case."""
     approaching_m: float = 500.0
     """Closer to the destination than this is approaching."""
     approaching_s: float = 180.0

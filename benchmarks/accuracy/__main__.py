@@ -12,6 +12,7 @@ from benchmarks.accuracy.report import Row, show
 TESTS: dict[str, str] = {
     "eta_live": "when a bus reaches its later stops, predicted on the way",
     "positions": "live and smoothed positions, outliers, standing still, sigma",
+    "arrivals": "who arrives where he stops, and nowhere else",
     "fences": "who enters and leaves circles, and when",
     "stays": "when drivers stop and go on",
     "routes": "how far along his route a driver is",

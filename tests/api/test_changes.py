@@ -39,26 +39,44 @@ def bodies(messages: list[Any]) -> dict[str, dict[str, Any]]:
 
 
 def test_a_put_that_says_less_undoes_nothing():
-    after = replaced(UNDER_WAY, order(created_at=0.0), status_given=False)
+    after = replaced(UNDER_WAY, order(created_at=0.0), status_given=False, now=100.0)
     assert after == UNDER_WAY
 
 
 def test_a_put_that_says_the_first_status_again_does_not_move_the_delivery_back():
-    assert replaced(UNDER_WAY, order(), status_given=True) == UNDER_WAY
-    assert replaced(order(status="en_route"), order(), status_given=True).status == "assigned"
+    assert replaced(UNDER_WAY, order(), status_given=True, now=100.0) == UNDER_WAY
+    assert replaced(order(status="en_route"), order(), status_given=True, now=100.0).status == "assigned"
 
 
 @pytest.mark.parametrize("change", [{"driver_id": "D2"}, {"destination": THERE}])
 def test_another_driver_or_destination_is_a_delivery_from_the_start(change):
-    after = replaced(UNDER_WAY, order(**change), status_given=False)
+    after = replaced(UNDER_WAY, order(**change), status_given=False, now=100.0)
     assert (after.status, after.approaching_at, after.arrived_at) == ("assigned", None, None)
-    assert (after.created_at, after.details) == (1.0, {"notes": "door"})
+    assert (after.created_at, after.assigned_at, after.details) == (1.0, 100.0, {"notes": "door"})
+
+
+def test_a_pin_put_right_is_the_same_delivery():
+    beside = Destination(latitude=HERE.latitude, longitude=HERE.longitude + 0.0003)
+    after = replaced(UNDER_WAY, order(destination=beside), status_given=False, now=100.0)
+    assert (after.destination, after.status, after.arrived_at) == (beside, "driver_arrived", 20.0)
+    assert after.assigned_at is None
+
+
+@pytest.mark.parametrize(("now", "goes_on"), [(200.0, True), (2000.0, False)])
+def test_a_driver_who_gets_an_order_back_soon_goes_on_with_it(now: float, goes_on: bool):
+    away = replaced(UNDER_WAY, order(driver_id="D2"), status_given=False, now=100.0)
+    back = replaced(away, order(), status_given=False, now=now)
+    assert (back.status, back.arrived_at) == (("driver_arrived", 20.0) if goes_on else ("assigned", None))
+    assert back.assigned_at == (None if goes_on else now)
+    left = msgspec.structs.replace(UNDER_WAY, departed_at=30.0)
+    away = replaced(left, order(driver_id="D2"), status_given=False, now=100.0)
+    assert replaced(away, order(), status_given=False, now=110.0).arrived_at is None  # he had left
 
 
 def test_an_ended_order_opens_again_only_when_the_put_says_so():
-    assert replaced(DELIVERED, order(address="x"), status_given=False).status == "delivered"
-    assert replaced(DELIVERED, order(driver_id="D2"), status_given=False).status == "delivered"
-    opened = replaced(DELIVERED, order(), status_given=True)
+    assert replaced(DELIVERED, order(address="x"), status_given=False, now=100.0).status == "delivered"
+    assert replaced(DELIVERED, order(driver_id="D2"), status_given=False, now=100.0).status == "delivered"
+    opened = replaced(DELIVERED, order(), status_given=True, now=100.0)
     assert (opened.status, opened.arrived_at, opened.departed_at) == ("assigned", None, None)
 
 

@@ -108,7 +108,7 @@ async def test_the_engine_and_the_store_know_of_a_change(api: Site):
 
 async def test_a_put_keeps_how_far_the_delivery_is(api: Site):
     await put(api)
-    await api.drive("D1", [10.0, 20.0, 30.0, 40.0], [200.0, 100.0, 0.0, 0.0], speed=[10.0, 10.0, 0.0, 0.0])
+    await api.drive("D1", [10.0, 20.0, 30.0, 60.0], [200.0, 100.0, 0.0, 0.0], speed=[10.0, 10.0, 0.0, 0.0])
     assert (await stored(api)).status == "driver_arrived"
     kept, _ = await put(api, address="台北市")
     assert (kept.status, kept.address) == ("driver_arrived", "台北市")

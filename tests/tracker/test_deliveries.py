@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from tests.fixes import T0, batch, place, split
 from tracker.engine import Engine
-from tracker.records import Delivery, Destination, Order
+from tracker.records import Delivery, Destination, Order, Route
 from tracker.settings import EngineSettings
 
 SETTINGS = EngineSettings()
@@ -58,36 +58,142 @@ def test_approaching_arrived_departed_once_each_with_the_time_of_crossing() -> N
     assert arrived.detected_at - T0 >= 199
     assert departed.occurred_at - T0 == pytest.approx(265, abs=0.5)
     assert approaching.occurred_at < arrived.occurred_at
-    assert arrived.confidence > 0.9
-    assert set(arrived.evidence) == {"fixes", "accuracy", "speed", "dwell", "distance"}
+    assert arrived.confidence >= 0.9
+    assert set(arrived.evidence) == {"fixes", "accuracy", "speed", "dwell", "stand", "distance"}
     (left,) = updates.orders
     assert (left.arrived_at, left.departed_at, left.status) == (arrived.occurred_at, departed.occurred_at, "departed")
     again = engine.ingest(batch(engine, "d", t + 400, east, speed=speed))
     assert milestones(again.events) == []
 
 
-def test_driving_past_or_through_is_not_an_arrival() -> None:
+def test_driving_past_or_through_is_a_pass_on_record_and_no_arrival() -> None:
     engine = engine_with(order())
     t, east = drive(400)
-    assert milestones(engine.ingest(batch(engine, "d", t, east, speed=10.0)).events) == ["approaching"]
+    updates = engine.ingest(batch(engine, "d", t, east, speed=10.0))
+    assert milestones(updates.events) == ["approaching", "passed"]
+    passed = next(e for e in updates.events if e.kind == "passed")
+    assert passed.occurred_at - T0 == pytest.approx(195, abs=0.5)
+    assert passed.evidence["dwell"] == pytest.approx(10.0, abs=0.2)
+    assert passed.evidence["distance"] == pytest.approx(-50.0, abs=2.0)
+    assert passed.confidence > 0.5
+    assert engine.orders["o1"].status == "approaching"
     engine = engine_with(order(north=80.0))  # the next street
-    t, east, speed = stop_at(2000.0, 300.0)
+    t, east, speed = stop_at(2000.0, 100.0)
     assert milestones(engine.ingest(batch(engine, "d", t, east, speed=speed)).events) == ["approaching"]
 
 
-def test_crawling_through_for_long_enough_is_an_arrival() -> None:
-    engine = engine_with(order(east=100.0))
-    t, east = drive(60, speed=2.5)
-    assert milestones(engine.ingest(batch(engine, "d", t, east, speed=2.5)).events) == ["approaching", "driver_arrived"]
+def test_a_pass_between_two_fixes_is_one_too() -> None:
+    engine = engine_with(order())
+    t = np.arange(0.0, 400.0, 20.0)
+    assert milestones(engine.ingest(batch(engine, "d", t, 10.0 * t + 100.0)).events) == ["approaching", "passed"]
+
+
+def test_a_red_light_on_the_way_to_another_stop_is_no_arrival() -> None:
+    orders = order("o1", 2000.0), order("o2", 4000.0)
+    for stops, kinds in ((["o2", "o1"], ["passed"]), (["o1", "o2"], ["approaching", "driver_arrived", "departed"])):
+        engine = engine_with(*orders)
+        engine.set_route(Route(route_id="r", driver_id="d", stops=stops))
+        t, east, speed = stop_at(2000.0, 20.0)
+        events = engine.ingest(batch(engine, "d", t, east, speed=speed)).events
+        assert milestones([e for e in events if e.order_id == "o1"]) == kinds
+
+
+def test_a_queue_past_the_door_is_no_arrival() -> None:
+    """On for 10 m in 5 s, then 12 s of standing, again and again."""
+    engine = engine_with(order(north=15.0))
+    t = np.arange(1000.0)
+    east = 1700 + 10 * (t // 17) + np.minimum(2 * (t % 17), 10)
+    speed = np.where(t % 17 < 5, 2.0, 0.0)
+    assert milestones(engine.ingest(batch(engine, "d", t, east, speed=speed)).events) == ["approaching", "passed"]
 
 
 def test_an_order_made_when_the_driver_is_there_already() -> None:
     engine = engine_with()
-    engine.ingest(batch(engine, "d", [0.0, 1.0], 2000.0, speed=0.0))
-    engine.set_order(order())
-    updates = engine.ingest(batch(engine, "d", 2.0, 2000.0, speed=0.0))
-    assert milestones(updates.events) == ["approaching", "driver_arrived"]
-    assert updates.events[-1].occurred_at == T0 + 2
+    t = np.arange(60.0)
+    engine.ingest(batch(engine, "d", t, 2000.0 + np.maximum(20 - t, 0) * 10, speed=np.where(t < 20, 10.0, 0.0)))
+    engine.set_order(order(created_at=T0 + 59.5))
+    updates = engine.ingest(batch(engine, "d", 60.0, 2000.0, speed=0.0))
+    assert milestones(updates.events) == ["driver_arrived"]
+    assert updates.events[-1].occurred_at - T0 == pytest.approx(20.0, abs=2.0)
+
+
+@pytest.mark.parametrize("cut", [None, 280])
+def test_a_visit_that_ended_before_the_order_is_not_its_arrival(cut: int | None) -> None:
+    t, east, speed = stop_at(2000.0, 60.0)
+    engine = engine_with(order(created_at=T0 + 290.0))
+    whole = batch(engine, "d", t, east, speed=speed)
+    for part in [slice(0, cut), slice(cut, None)] if cut else [slice(None)]:
+        assert {"approaching"} >= set(milestones(engine.ingest(split(whole, part)).events))
+    again = engine.ingest(batch(engine, "d", np.arange(400.0, 500.0), 2000.0, speed=0.0))
+    assert milestones(again.events) == ["driver_arrived"]
+
+
+def test_passing_at_noon_and_delivering_at_five() -> None:
+    engine = engine_with(order())
+    t, east = drive(400)
+    engine.ingest(batch(engine, "d", t, east, speed=10.0))
+    t, east, speed = stop_at(2000.0, 60.0)
+    updates = engine.ingest(batch(engine, "d", t + 18000.0, east, speed=speed))
+    assert milestones(updates.events) == ["driver_arrived", "departed"]
+    assert updates.orders[0].arrived_at == pytest.approx(T0 + 18195.0, abs=0.5)
+
+
+def test_leaving_and_coming_back_is_told_once() -> None:
+    engine = engine_with(order())
+    t, east, speed = stop_at(2000.0, 60.0)
+    for day in range(3):
+        found = engine.ingest(batch(engine, "d", t + 1000.0 * day, east, speed=speed))
+        assert milestones(found.events) == (["approaching", "driver_arrived", "departed"] if day == 0 else [])
+
+
+def test_standing_just_beside_the_destination_for_long_is_an_arrival() -> None:
+    for north, stay, kinds in (
+        (65.0, 200.0, ["approaching", "driver_arrived", "departed"]),
+        (65.0, 60.0, []),
+        (90.0, 400.0, []),
+    ):
+        engine = engine_with(order(north=north))
+        t, east, speed = stop_at(2000.0, stay)
+        found = engine.ingest(batch(engine, "d", t, east, speed=speed, accuracy=5.0))
+        assert milestones(found.events) == kinds or (milestones(found.events) == ["approaching"] and not kinds)
+        if kinds:
+            arrived = next(e for e in found.events if e.kind == "driver_arrived")
+            assert arrived.occurred_at - T0 == pytest.approx(200.0, abs=3.0)
+            assert arrived.evidence["distance"] == pytest.approx(15.0, abs=2.0)
+
+
+def test_drift_in_front_of_the_door_changes_nothing() -> None:
+    rng = np.random.default_rng(3)
+    t, east, _speed = stop_at(2000.0, 1200.0)
+    drift = np.zeros((2, len(t)))
+    for i in range(1, len(t)):
+        drift[:, i] = 0.95 * drift[:, i - 1] + rng.normal(0.0, 4.0, 2)  # 13 m per axis
+    engine = engine_with(order(north=30.0))
+    found = engine.ingest(batch(engine, "d", t, east + drift[0], drift[1], accuracy=20.0))
+    assert milestones(found.events) == ["approaching", "driver_arrived", "departed"]
+    assert found.events[-1].occurred_at - T0 >= 1350.0
+
+
+def test_a_driver_next_door_is_not_there_until_it_is_the_turn_of_that_door() -> None:
+    engine = engine_with(order("o1", created_at=1.0), order("o2", 2040.0, created_at=2.0))
+    t, east, speed = stop_at(2000.0, 100.0, beyond=0.0)
+    found = engine.ingest(batch(engine, "d", t, east, speed=speed)).events
+    assert {e.order_id for e in found if e.kind == "driver_arrived"} == {"o1"}
+    engine.set_order(order("o1", status="delivered"))
+    found = engine.ingest(batch(engine, "d", t[-1] + 1.0, 2000.0, speed=0.0)).events
+    assert milestones(found) == ["driver_arrived"]
+
+
+def test_a_destination_moved_under_way_is_where_he_arrives() -> None:
+    engine = engine_with(order())
+    t, east, speed = stop_at(2000.0, 60.0)
+    whole = batch(engine, "d", t, east, speed=speed)
+    engine.ingest(split(whole, slice(0, 204)))
+    engine.set_order(order(east=2600.0, assigned_at=T0 + 203.5))
+    found = engine.ingest(split(whole, slice(204, None))).events
+    assert milestones(found) == ["approaching"]
+    found = engine.ingest(batch(engine, "d", t[-1] + 1.0 + np.arange(60.0), 2600.0, speed=0.0)).events
+    assert milestones(found) == ["driver_arrived"]
 
 
 def test_two_orders_at_one_address_and_a_cancelled_one() -> None:
@@ -96,6 +202,7 @@ def test_two_orders_at_one_address_and_a_cancelled_one() -> None:
     events = engine.ingest(batch(engine, "d", t, east, speed=speed)).events
     arrived = [e for e in events if e.kind == "driver_arrived"]
     assert sorted(e.order_id for e in arrived) == ["o1", "o2"]
+    assert arrived[0].detected_at == arrived[1].detected_at
     assert len({e.event_id for e in events}) == len(events)
 
 
@@ -138,6 +245,48 @@ def test_what_is_found_far_behind_the_newest_fix_is_late() -> None:
     engine = engine_with(order())
     as_it_was = engine.ingest(batch(engine, "d", t, east, speed=speed)).events
     assert [e.late for e in as_it_was if e.kind != "eta_changed"] == [False, False, False]
+
+
+def test_an_arrival_found_late_is_news_while_the_driver_is_still_there() -> None:
+    t, east, speed = stop_at(2000.0, 900.0, beyond=0.0)
+    engine = engine_with(order())
+    found = engine.ingest(batch(engine, "d", t, east, speed=speed, received_at=T0 + t[-1])).events
+    arrived = next(e for e in found if e.kind == "driver_arrived")
+    assert not arrived.late
+    assert arrived.occurred_at - T0 == pytest.approx(195.0, abs=0.5)
+    assert next(e for e in found if e.kind == "approaching").late
+
+
+def test_nobody_stands_in_a_hole_of_a_destination() -> None:
+    def ring(half: float) -> list[list[float]]:
+        corners = [(-half, -half), (half, -half), (half, half), (-half, half), (-half, -half)]
+        return [[float(x) for x in reversed(place(2000.0 + e, n))] for e, n in corners]
+
+    for shape in (
+        Destination(type="Polygon", coordinates=[ring(200.0), ring(80.0)]),
+        Destination(type="MultiPolygon", coordinates=[[ring(200.0), ring(80.0)], [ring(20.0)]]),
+    ):
+        engine = engine_with(order(destination=shape))
+        t, east, speed = stop_at(2000.0, 300.0)
+        found = milestones(engine.ingest(batch(engine, "d", t, east, speed=speed)).events)
+        assert ("driver_arrived" in found) == (shape.type == "MultiPolygon")
+
+
+def test_a_restart_forgets_no_visit() -> None:
+    t, east, speed = stop_at(2000.0, 60.0)
+    engine = engine_with(order())
+    whole = batch(engine, "d", t, east, speed=speed)
+    first = engine.ingest(split(whole, slice(0, 205)))
+    assert milestones(first.events) == ["approaching"]
+    after = Engine(SETTINGS)
+    after.restore(orders=first.orders, geofences=[], routes=[], inside=[], tails=first.track)
+    rest = slice(205, None)
+    found, expected = (
+        [e for e in one.ingest(split(whole, rest)).events if e.kind != "eta_changed"] for one in (after, engine)
+    )
+    assert [e.kind for e in found] == ["driver_arrived", "departed"]
+    assert [e.event_id for e in found] == [e.event_id for e in expected]
+    assert [e.occurred_at for e in found] == pytest.approx([e.occurred_at for e in expected], abs=0.01)
 
 
 def test_milestones_survive_a_restart() -> None:

@@ -58,7 +58,7 @@ def test_a_planned_path_is_followed() -> None:
 
 def test_no_prediction_after_the_arrival_or_the_order() -> None:
     engine = engine_with(order(east=0.0))
-    engine.ingest(batch(engine, "d", [0.0, 1.0], 0.0, speed=0.0))
+    engine.ingest(batch(engine, "d", [0.0, 60.0], 0.0, speed=0.0))
     assert engine.eta("o1") is None
     assert engine.eta("nothing") is None
 
