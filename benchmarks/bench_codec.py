@@ -45,16 +45,16 @@ MESSAGES = {
 
 
 @pytest.mark.parametrize("form", MESSAGES)
-def test_decode(benchmark: Callable[..., Report], form: str) -> None:
+def test_decode(benchmark: Callable[..., Report], told: Callable[..., None], form: str) -> None:
     data = json.dumps(MESSAGES[form], separators=(",", ":")).encode()
     report = benchmark(decode, data, T0)
     count = len(report) + len(report.rejected)
     assert count == (1 if form == "update" else FIXES)
-    benchmark.extra_info["us_per_fix"] = round(benchmark.stats.stats.min / count * 1e6, 3)
-    benchmark.extra_info["bytes"] = len(data)
+    target = 0.5 if form in ("fixes", "columns") else None
+    told(f"decode {form}, {len(data)} bytes", benchmark.stats.stats.min / count * 1e6, "us a fix", target)
 
 
-def test_decode_to_columns(benchmark: Callable[..., FixBatch]) -> None:
+def test_decode_to_columns(benchmark: Callable[..., FixBatch], told: Callable[..., None]) -> None:
     """From the bytes of 1,000 messages of ten fixes to the columns of a tick."""
     data = [json.dumps(MESSAGES["fixes"], separators=(",", ":")).encode()] * 1_000
 
@@ -68,7 +68,7 @@ def test_decode_to_columns(benchmark: Callable[..., FixBatch]) -> None:
 
     count = len(benchmark(run))
     assert count == FIXES * len(data)
-    benchmark.extra_info["us_per_fix"] = round(benchmark.stats.stats.min / count * 1e6, 3)
+    told("decode and gather to a tick's columns", benchmark.stats.stats.min / count * 1e6, "us a fix", 0.5)
 
 
 def test_encode_a_location(benchmark: Callable[..., bytes]) -> None:

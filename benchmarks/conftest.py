@@ -1,4 +1,4 @@
-"""`--record` writes the ratios of the guard down instead of holding them against the recorded ones."""
+"""A table of figures beside their targets; `--record` writes the ratios of the guard down."""
 
 from collections.abc import Callable
 
@@ -9,6 +9,21 @@ from benchmarks import guard
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--record", action="store_true", help="record the ratios of the guard")
+
+
+_TOLD: list[tuple[str, float, str, float | None]] = []
+
+
+@pytest.fixture
+def told() -> Callable[..., None]:
+    """Put a figure into the table at the end: what, how much, unit, target."""
+    return lambda *row: _TOLD.append(row)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for what, figure, unit, target in _TOLD:
+        beside = "" if target is None else f"target {target:g}: {'met' if figure <= target else 'MISSED'}"
+        terminalreporter.write_line(f"{what:45} {figure:9.3f} {unit:10} {beside}")
 
 
 @pytest.fixture

@@ -85,7 +85,7 @@ class DriverTable:
             self.good[rows] = -np.inf
 
     def _grow(self) -> None:
-        extra = len(self.newest)
+        extra = max(_FIRST_CAPACITY, len(self.newest) // 8)  # little room for drivers who may never come
         self.filter = self.filter.grown(extra)
         self.newest = np.concatenate([self.newest, np.full(extra, -np.inf)])
         self.stored = np.concatenate([self.stored, np.full(extra, -np.inf)])

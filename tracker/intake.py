@@ -1,6 +1,6 @@
 """Gathers the fixes of all sockets for the next tick; a long backlog goes through in slices, so nobody waits for it."""
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -11,9 +11,10 @@ from tracker.codec import Report
 from tracker.errors import ASIDE, REFUSALS, Flag
 from tracker.messages import Error, LocationAck, Rejected
 from tracker.records import FixBatch, Flags
+from tracker.scan import Rows
 
-SLICE = 100
-"""So many fixes of one driver go into a tick."""
+SLICE = 2_000
+"""So many fixes of one driver go into a tick: a few milliseconds, by which others wait for a long backlog."""
 TICK_FIXES = 20_000
 """So many fixes of all drivers go into a tick."""
 
@@ -29,7 +30,7 @@ class Frame:
     taken: int = 0
     settled: int = 0
     duplicates: int = 0
-    aside: Counter[str] = field(default_factory=Counter)
+    aside: dict[str, int] = field(default_factory=dict)
     rejected: list[Rejected] = field(default_factory=list)
 
     def settle(self, first: int, flag: Flags) -> None:
@@ -40,7 +41,7 @@ class Frame:
             for kind in ASIDE:
                 count = int(np.count_nonzero(flag == kind))
                 if count:
-                    self.aside[kind.code] += count
+                    self.aside[kind.code] = self.aside.get(kind.code, 0) + count
             for i in np.flatnonzero(flag >= Flag.REJECTED).tolist():
                 place = first + i if self.report.index is None else self.report.index[first + i]
                 reason = Flag(int(flag[i]))
@@ -73,6 +74,12 @@ class Part:
     count: int
     start: int
 
+    @property
+    def fixes(self) -> Rows:
+        """The fixes of the stretch, (count, 7)."""
+        fixes = self.frame.report.fixes
+        return fixes if self.count == len(fixes) else fixes[self.first : self.first + self.count]
+
     def settle(self, flag: Flags) -> None:
         """Tell the frame, from the flags of the whole batch."""
         self.frame.settle(self.first, flag[self.start : self.start + self.count])
@@ -99,7 +106,7 @@ class Intake:
         parts = self._take_parts()
         reports = [part.frame.report for part in parts]
         count = [part.count for part in parts]
-        fixes = np.concatenate([part.frame.report.fixes[part.first : part.first + part.count] for part in parts])
+        fixes = np.concatenate([part.fixes for part in parts])
         fix_time, latitude, longitude, speed, course, accuracy, source = np.ascontiguousarray(fixes.T)
         batch = FixBatch(
             driver=np.repeat(np.array([part.frame.driver for part in parts], np.int64), count),
@@ -117,17 +124,18 @@ class Intake:
 
     def _take_parts(self) -> list[Part]:
         parts: list[Part] = []
-        used: Counter[int] = Counter()
+        used: dict[int, int] = {}
         left: deque[Frame] = deque()
         total = 0
         while self._frames and total < TICK_FIXES:
             frame = self._frames.popleft()
             waiting = len(frame.report) - frame.taken
-            count = min(waiting, SLICE - used[frame.driver])
+            before = used.get(frame.driver, 0)
+            count = min(waiting, SLICE - before)
             if count:
                 parts.append(Part(frame, frame.taken, count, total))
                 frame.taken += count
-                used[frame.driver] += count
+                used[frame.driver] = before + count
                 total += count
             if count < waiting:  # the driver's slice is full: later frames of his wait behind this one
                 left.append(frame)

@@ -1,5 +1,5 @@
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tracker.codec import Report, encode
@@ -56,7 +56,8 @@ def test_a_frame_without_a_usable_fix_is_answered_at_once() -> None:
     assert len(replies) == 1
 
 
-@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3 * SLICE)), max_size=12))
+@settings(max_examples=30)
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3 * SLICE)), max_size=8))
 def test_slices_keep_each_drivers_order_and_lose_nothing(frames: list[tuple[int, int]]) -> None:
     replies: list[LocationAck] = []
     intake = Intake()
