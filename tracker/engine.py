@@ -54,19 +54,22 @@ class Engine:
         live, coarse = gate.set_aside_coarse(
             batch, gate.in_order(batch, flag, Flag.ACCEPTED), drivers, self._settings, flag
         )
-        prior = drivers.filter.place[batch.driver[live], :3].T  # time, latitude, longitude before this batch
+        prior = drivers.filter.place.take(batch.driver[live], axis=0).T[:3]  # time, latitude, longitude before
         estimate, revised = self._filter(batch, live, flag)
         believed = flag[live] == Flag.ACCEPTED
         index = live[believed]
-        legs = tracks.legs(batch, index, estimate, prior[:, believed])
+        prior = prior.compress(believed, axis=1)
+        legs = tracks.legs(batch, index, estimate, prior)
         new = batch.fix_time[index] > drivers.stored[batch.driver[index]]
-        track = tracks.runs(batch, index[new], prior[0, believed][new], drivers)
+        track = tracks.runs(batch, index[new], prior[0][new], drivers)
         others = np.concatenate([late, coarse, live[~believed], index[~new]])
         aside, aside_index = tracks.runs_aside(batch, others, flag, drivers.ids)
         drivers.advance(batch, live, coarse, flag)
 
         events: list[Event] = [*self._fences.advance(legs, drivers.ids)]
-        spans = self._follow_motion(batch, index, estimate)
+        spans = self._motion.advance(
+            legs.driver, legs.t1, legs.latitude1, legs.longitude1, batch.speed[index], legs.sigma1, drivers.ids
+        )
         found = deliveries.Found()
         chains = self._predictions.before(legs)
         deliveries.advance(self._orders, legs, estimate[2, index], drivers, self._settings, found)
@@ -90,11 +93,6 @@ class Engine:
             spans,
         )
 
-    def _follow_motion(self, batch: FixBatch, index: Ints, estimate: Floats) -> list[Stay | Trip]:
-        latitude, longitude, _, _, sigma = estimate[:, index]
-        driver, time, speed = batch.driver[index], batch.fix_time[index], batch.speed[index]
-        return self._motion.advance(driver, time, latitude, longitude, speed, sigma, self._drivers.ids)
-
     def _filter(self, batch: FixBatch, live: Ints, flag: Flags) -> tuple[Floats, Revisions]:
         """Estimates (5, n) in the rows of `kalman.ESTIMATE`; outliers become so in `flag`. Others stay as measured."""
         estimate = tracks.as_measured(batch, flag)
@@ -109,7 +107,8 @@ class Engine:
             batch.accuracy[live],
             self._noise,
         )
-        estimate[:, live] = found.estimate
+        for column, estimated in zip(estimate, found.estimate, strict=True):
+            column[live] = estimated
         flag[live[found.outlier]] = Flag.OUTLIER
         driver = batch.driver[live[found.revised_by]]
         return estimate, Revisions(driver, found.revised_time, found.revised)
@@ -259,7 +258,10 @@ class Engine:
         flag = np.zeros(len(batch), np.uint8)
         live = gate.in_order(batch, flag, Flag.ACCEPTED)
         estimate, _ = self._filter(batch, live, flag)
-        self._follow_motion(batch, live[flag[live] == Flag.ACCEPTED], estimate)
+        index = live[flag[live] == Flag.ACCEPTED]
+        latitude, longitude, _, _, sigma = estimate[:, index]
+        driver, time, speed = batch.driver[index], batch.fix_time[index], batch.speed[index]
+        self._motion.advance(driver, time, latitude, longitude, speed, sigma, self._drivers.ids)
         self._drivers.advance(batch, live, live[:0], flag)
         for driver_id, fix_time in newest:
             self._drivers.stored[self.driver_row(driver_id)] = fix_time
