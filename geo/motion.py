@@ -22,8 +22,8 @@ ACCELERATION = 0.5
 """Spectral density of the acceleration, m²/s³, at one fix a second. Drivers turn and brake: the longer the gap, the
 less constant a velocity is."""
 MOST_ACCELERATION = 8.0
-VELOCITY_SIGMA_MPS = 0.7
-"""Sigma per axis of a device's own speed and course."""
+VELOCITY_SIGMA_MPS, VELOCITY_SHARE = 0.7, 0.05
+"""Sigma per axis of a device's own speed and course, and what comes on top as a share of the speed: it lags."""
 UNKNOWN_VELOCITY_SIGMA_MPS = 10.0
 MOST_SPEED_MPS = 150.0
 """Faster than this no vehicle on the ground drives, and its device tells nothing."""
@@ -93,12 +93,17 @@ def own_velocity(speed: float, course: float, still_mps: float) -> Velocity:
 
 
 @helper
+def _velocity_variance(speed: float) -> float:
+    return VELOCITY_SIGMA_MPS**2 + (VELOCITY_SHARE * speed) ** 2
+
+
+@helper
 def first(east: float, north: float, fix: Spread, own: Velocity) -> Motion:
     """All that one fix tells: it is where it says, less its bias."""
-    sigma = VELOCITY_SIGMA_MPS if own.course_told else UNKNOWN_VELOCITY_SIGMA_MPS
+    variance = _velocity_variance(own.speed) if own.course_told else UNKNOWN_VELOCITY_SIGMA_MPS**2
     return Motion(
         east, north, own.east, own.north, 0.0, 0.0,
-        fix.sigma * fix.sigma, 0.0, -fix.bias, sigma * sigma, 0.0, 1.0,
+        fix.sigma * fix.sigma, 0.0, -fix.bias, variance, 0.0, 1.0,
     )  # fmt: skip
 
 
@@ -152,7 +157,7 @@ def with_position(m: Motion, east: float, north: float, fix: Spread) -> Motion:
 @helper
 def with_velocity(m: Motion, own: Velocity) -> Motion:
     """Corrected by a device's own velocity; by a speed without a course along the way it seems to go."""
-    gain = 1.0 / (m.vv + VELOCITY_SIGMA_MPS**2)
+    gain = 1.0 / (m.vv + _velocity_variance(own.speed))
     if own.course_told:
         return _corrected(m, m.pv, m.vv, m.vb, gain, own.east - m.speed_east, own.north - m.speed_north, 1.0)
     pace = sqrt(m.speed_east**2 + m.speed_north**2)

@@ -76,3 +76,10 @@ def test_an_absurd_speed_tells_nothing(speed: float) -> None:
     own = own_velocity(speed, 90.0, 0.5)
     assert not own.course_told
     assert np.isnan(own.speed)
+
+
+def test_the_faster_a_device_the_less_its_speed_is_taken_at_its_word() -> None:
+    m = first(0.0, 0.0, spread(5.0, 3.5, 2.0), NOTHING)
+    slow, fast = (motion.with_velocity(m, own_velocity(speed, 0.0, 0.5)).vv for speed in (3.0, 30.0))
+    assert 0.45 < slow < 0.55
+    assert fast > 3 * slow
