@@ -93,7 +93,7 @@ def replay(
         Path,
         typer.Option(
             metavar="DIR",
-            help="Where positions.csv, events.ndjson, stays.csv, trips.csv and summary.json go.",
+            help="Where positions.csv, track.csv, events.ndjson, stays.csv, trips.csv and summary.json go.",
             show_default=False,
         ),
     ],
