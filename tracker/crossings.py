@@ -68,6 +68,7 @@ class Leg(NamedTuple):
     sigma: float
     margin: float
     silent: bool  # over such a silence that passes are not believed
+    start: float  # speed at its start over its mean speed, 0 to 2; 1: not known
     pieces: int
 
 
@@ -99,9 +100,11 @@ def follow(
     for i in range(len(driver)):
         d = driver[i]
         if t1[i] < drivers[d]["due"] and _is_safe(drivers[d], points, lat0[i], lon0[i], lat1[i], lon1[i]):
+            _keep_pace(drivers[d], t0[i], t1[i], points, 1)
             continue
         pieces = split(points, lat0[i], lon0[i], lat1[i], lon1[i])
-        leg = _leg(d, t0[i], t1[i], sigma1[i], points, pieces, rules)
+        start = _keep_pace(drivers[d], t0[i], t1[i], points, pieces)
+        leg = _leg(d, t0[i], t1[i], sigma1[i], start, points, pieces, rules)
         counters[TURN] += 1
         changes, told = _visited(leg, points, shapes, pool, drivers, counters, seen, rules, found, changes, told)
         for piece in range(pieces - 1 if leg.silent else 0, pieces):
@@ -134,10 +137,10 @@ def _is_safe(at: Row, points: Rows, lat0: float, lon0: float, lat1: float, lon1:
 
 
 @helper
-def _leg(driver: int, t0: float, t1: float, sigma: float, points: Rows, pieces: int, rules: Rules) -> Leg:
+def _leg(driver: int, t0: float, t1: float, sigma: float, start: float, points: Rows, pieces: int, rules: Rules) -> Leg:
     far = squared(points[0], points[pieces]) > PASS_WITHIN_M * PASS_WITHIN_M
     silent = far or t1 - t0 > rules.pass_within_s
-    return Leg(driver, t0, t1, max(sigma, SURE_M), rules.margin_m + rules.margin_sigmas * sigma, silent, pieces)
+    return Leg(driver, t0, t1, max(sigma, SURE_M), rules.margin_m + rules.margin_sigmas * sigma, silent, start, pieces)
 
 
 @compiled
@@ -234,6 +237,27 @@ def _step(
 
 
 @helper
+def _keep_pace(at: Row, t0: float, t1: float, points: Rows, pieces: int) -> float:
+    """Note the mean speed over a leg. Returns the speed at its start, between that and the one before, over it."""
+    pace, connected = np.nan, at["until"] == t0
+    if t1 > t0:
+        pace = sqrt(squared(points[0], points[pieces])) / (t1 - t0)
+    before = at["pace"]
+    at["pace"], at["until"] = pace, t1
+    if not (connected and before >= 0.0 and pace > 0.0):
+        return 1.0
+    return float(min((before + pace) / 2 / pace, 2.0))
+
+
+@helper
+def _share_of_time(share: float, start: float) -> float:
+    """The share of a leg's time after which such a share of it is done, at constant acceleration from the start."""
+    if abs(1.0 - start) < 1e-6:
+        return share
+    return (sqrt(start * start + 4.0 * (1.0 - start) * share) - start) / (2.0 * (1.0 - start))
+
+
+@helper
 def _cross(
     visit: Row, there: bool, leg: Leg, rules: Rules, inside: bool, found: Rows, count: int
 ) -> tuple[bool, float]:
@@ -241,7 +265,7 @@ def _cross(
     passed = -1.0
     for c in range(count):
         inside = not inside
-        when = leg.t0 + found[c]["fraction"] * (leg.t1 - leg.t0)
+        when = leg.t0 + _share_of_time(found[c]["fraction"], leg.start) * (leg.t1 - leg.t0)
         sigma = _time_sigma(found[c], leg)
         if not inside:
             visit["left_at"], visit["left_sigma"] = when, sigma

@@ -29,6 +29,8 @@ DRIVER = np.dtype(
         ("z", np.float64),
         ("safe2", np.float64),  # within the root of this of x, y, z no boundary can be touched; negative: not known
         ("due", np.float64),  # when something happens even so
+        ("pace", np.float64),  # mean speed over the last leg, m/s; NaN: not known
+        ("until", np.float64),  # when that ended
         ("first", np.int32),  # visit; -1: none
     ],
     align=True,
@@ -51,7 +53,7 @@ class Visits:
         """Make room for so many drivers and keys."""
         if drivers > len(self.drivers):
             more = np.zeros(max(drivers, 2 * len(self.drivers), 256) - len(self.drivers), DRIVER)
-            more["first"], more["safe2"] = -1, -1.0
+            more["first"], more["safe2"], more["pace"] = -1, -1.0, np.nan
             self.drivers = np.concatenate([self.drivers, more])
         if keys > len(self.seen):
             self.seen = np.concatenate([self.seen, np.zeros(max(keys, len(self.seen)), np.int64)])

@@ -57,6 +57,11 @@ class Patch:
         return sorted(line.project(point, normalized=True) for point in shapely.get_parts(points) if not point.is_empty)
 
 
+def done(fraction: float, start: float) -> float:
+    """The share of a leg's time after such a share of its way: fraction = start * u + (1 - start) * u**2."""
+    return fraction if start == 1.0 else (sqrt(start**2 + 4 * (1 - start) * fraction) - start) / 2 / (1 - start)
+
+
 def expected(
     shape: Disc | Patch, t: list[float], places: list[Point], sigma: float
 ) -> Iterator[tuple[str, float, float]]:
@@ -71,8 +76,13 @@ def expected(
         cuts = shape.cuts(p, q)
         if t1 - t0 > SETTINGS.pass_within_s and distance > 0 and not inside:
             cuts = []
+        length = hypot(q[0] - p[0], q[1] - p[1])
+        start = 1.0
+        if i > 1 and length:
+            before = hypot(p[0] - places[i - 2][0], p[1] - places[i - 2][1]) / (t0 - t[i - 2])
+            start = min((before * (t1 - t0) / length + 1) / 2, 2.0)
         for fraction in cuts:
-            inside, when = not inside, t0 + fraction * (t1 - t0)
+            inside, when = not inside, t0 + (t1 - t0) * done(fraction, start)
             left = None if inside else when
             if inside and entered is None:
                 entered, dwelled = when, False
