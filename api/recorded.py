@@ -104,8 +104,8 @@ class Recorded:
             f.sources[index],
         )
 
-    def track(self, driver_id: str) -> tuple[Floats, Flags]:
+    def of_row(self, row: int) -> tuple[Floats, Flags]:
         """fix_time and kind of all that is recorded of a driver, by time."""
-        mine = self._of_driver[self._engine.driver_row(driver_id)]
+        mine = self._of_driver[row]
         mine = mine[self._kind[mine] != _NOT_STORED]
         return self._fixes.fix_time[mine], self._kind[mine]

@@ -17,6 +17,7 @@ TESTS: dict[str, str] = {
     "stays": "when drivers stop and go on",
     "routes": "how far along his route a driver is",
     "storage": "how few vertices a stored track has",
+    "duplicates": "what shuffled and repeated batches leave in the store",
 }
 """Which module measures what. Each has `measure() -> Iterable[Row]`."""
 

@@ -92,7 +92,7 @@ def run(
             events += more
     for more, _, _ in recorded.amended(np.inf):
         events += more
-    times, kind = recorded.track("d")
+    times, kind = recorded.of_row(0)
     return (
         events,
         list(zip(times.tolist(), (np.isin(kind, [Flag.ACCEPTED, Flag.LATE])).tolist(), strict=True)),
