@@ -5,13 +5,14 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
+from tracker import corridors
 from tracker.chain import CHANGED, CLOSE, SOON, Drives, Pace, Rules, Stops, predict
 from tracker.deliveries import Found
 from tracker.drivers import DriverTable
 from tracker.eta_model import EtaModel, cold_model, place_of
 from tracker.gate import run_starts
 from tracker.orders import OrderTable, Stage
-from tracker.paths import PathTable
+from tracker.paths import PathTable, planned
 from tracker.records import Delivery, DeliveryStatus, Floats, Ints, Legs, Order, Route, event_id
 from tracker.settings import EngineSettings
 
@@ -43,6 +44,7 @@ class Predictions:
             0.0,
         )
         self._paths = PathTable()
+        self._planned: set[int] = set()
         self._pace = Pace(np.empty(0, np.bool_), np.empty(0), np.empty((2, 0)))
         self._columns = dict.fromkeys(
             ("service_s", "along", "metres", "through", "reckoned_s", *_MILESTONES.values(), "announced_at"),
@@ -81,7 +83,11 @@ class Predictions:
     def set_route(self, driver: int, route: Route | None) -> None:
         """Reckon along this route's path from now on."""
         self._fit()
-        self._paths.put(driver, route)
+        path = planned(route)
+        self._planned.discard(driver)
+        if path.shape[1]:
+            self._planned.add(driver)
+        self._paths.put(driver, path)
         self.ask(driver)
 
     def ask(self, driver: int) -> None:
@@ -89,12 +95,16 @@ class Predictions:
         self._fit()
         chains = self._chains(np.zeros(1, np.int64), np.array([driver]))
         ahead = chains.slot[self._orders.stage[chains.slot] < Stage.DEPARTED]
-        places = self._orders.latitude[ahead], self._orders.longitude[ahead]
-        self._columns["along"][ahead] = self._paths.place(driver, *places)
-        here = self._drivers.filter.place[[driver], :3].T  # time, latitude, longitude
-        if here[0, 0] >= self._now - self._settings.silent_after_s:  # NaN before his first fix
-            along, live = np.array([self._paths.reached(driver)]), np.ones(1, np.bool_)
-            drives = Drives(np.array([driver]), here[0], here[0], here[1], here[2], np.zeros(1), along, live)
+        stops = np.stack([self._orders.latitude[ahead], self._orders.longitude[ahead]])
+        t, latitude, longitude = self._drivers.filter.place[[driver], :3].T
+        if driver not in self._planned and np.isfinite(latitude[0]):
+            start = float(latitude[0]), float(longitude[0])
+            self._paths.put(driver, corridors.through(self.model.corridors, start, stops.T))
+        self._columns["along"][ahead] = self._paths.place(driver, *stops)
+        if t[0] >= self._now - self._settings.silent_after_s:  # NaN before his first fix
+            row, zero = np.array([driver]), np.zeros(1)
+            along = self._paths.follow(Legs(row, t, latitude, longitude, t, latitude, longitude, zero, zero, t))
+            drives = Drives(row, t, t, latitude, longitude, zero, along, np.ones(1, np.bool_))
             self._predict(drives, chains, quiet=True)
         self._pace.asked[driver] = True
 

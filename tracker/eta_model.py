@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from geo.intervals import Intervals, cold_intervals
 from geo.speeds import Speeds, flat_speeds
+from tracker.corridors import Corridors
 from tracker.settings import EngineSettings
 
 COLD_PACE_TRUST = 0.5
@@ -42,6 +43,7 @@ class EtaModel:
     intervals: Intervals
     service: ServiceTimes
     pace_trust: float
+    corridors: Corridors = field(default_factory=dict)
 
 
 def cold_model(settings: EngineSettings) -> EtaModel:

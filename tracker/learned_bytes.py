@@ -2,13 +2,16 @@
 
 import io
 import zipfile
+from typing import Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from geo.eta import UnfitModel
 from geo.intervals import AT_S, QUANTILES, Intervals
 from geo.speeds import CELL_M, HOURS
+from tracker.corridors import Corridors
 from tracker.learning import Learned
 
 FORMAT = "tracker.eta.live"
@@ -27,6 +30,7 @@ def to_bytes(learned: Learned) -> bytes:
         "by_driver": learned.by_driver,
         "by_place": learned.by_place,
     }
+    drives = [(end, drive) for end, found in learned.corridors.items() for drive in found]
     row, hour = np.nonzero(learned.driven.any(axis=0))
     file = io.BytesIO()
     np.savez_compressed(
@@ -40,6 +44,11 @@ def to_bytes(learned: Learned) -> bytes:
         circuity=learned.circuity,
         service=learned.service,
         strayed=learned.intervals.strayed,
+        corridor_end=np.array([end for end, _ in drives], np.int64),
+        corridor_stop=np.cumsum([drive.shape[1] for _, drive in drives], dtype=np.int64),
+        corridor=np.round(np.concatenate([np.empty((2, 0)), *(drive for _, drive in drives)], axis=1) * 1e6).astype(
+            np.int32
+        ),
     )
     return file.getvalue()
 
@@ -75,6 +84,15 @@ def from_bytes(data: bytes) -> Learned:
             by_driver={key: (float(n), float(s)) for key, (n, s) in head["by_driver"].items()},
             by_place={key: (float(n), float(s)) for key, (n, s) in head["by_place"].items()},
             intervals=Intervals(arrays["strayed"]),
+            corridors=_corridors(arrays),
         )
     except (AttributeError, KeyError, TypeError, ValueError, IndexError):
         raise UnfitModel("the live ETA model does not fit this program: it has to be learned again") from None
+
+
+def _corridors(arrays: dict[str, NDArray[Any]]) -> Corridors:
+    found: Corridors = {}
+    drives = np.split(arrays["corridor"] / 1e6, arrays["corridor_stop"][:-1], axis=1)
+    for end, drive in zip(arrays["corridor_end"].tolist(), drives, strict=False):
+        found.setdefault(end, []).append(drive)
+    return found

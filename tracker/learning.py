@@ -12,6 +12,8 @@ from geo.compiled import compiled
 from geo.earth import distance
 from geo.intervals import Intervals, cold_intervals
 from geo.speeds import HOURS, cell_of, hour_of, known_speeds
+from tracker import corridors
+from tracker.corridors import Corridors
 from tracker.eta_model import COLD_PACE_TRUST, SERVICE_SHRINK, EtaModel, ServiceTimes
 from tracker.records import Floats, Ints
 from tracker.settings import EngineSettings
@@ -55,6 +57,7 @@ class Learned:
     by_driver: dict[str, tuple[float, float]] = field(default_factory=dict)
     by_place: dict[str, tuple[float, float]] = field(default_factory=dict)
     intervals: Intervals = field(default_factory=cold_intervals)
+    corridors: Corridors = field(default_factory=dict)
 
     def add_trip(self, t: Floats, latitude: Floats, longitude: Floats, *, whole: bool = True) -> None:
         """Learn from the positions (n,) of a trip in order of time; a `whole` one leads from stop to stop."""
@@ -74,6 +77,7 @@ class Learned:
         line = float(distance(latitude[0], longitude[0], latitude[-1], longitude[-1]))
         if whole and line >= LEAST_M:
             self.circuity += [float(length.sum()), line]
+            corridors.add(self.corridors, latitude, longitude)
         self.trips += 1
 
     def add_stop(self, driver_id: str, place: str, seconds: float) -> None:
@@ -118,7 +122,8 @@ class Learned:
             float(driven / line),
         )
         times = ServiceTimes(float(service / stops), dict(self.by_driver), dict(self.by_place))
-        return EtaModel(version, speeds, self.intervals, times, trust)
+        ways = {end: list(drives) for end, drives in self.corridors.items()}
+        return EtaModel(version, speeds, self.intervals, times, trust, ways)
 
     def _make_room(self, cells: Ints) -> None:
         new = cells[~np.isin(cells, self.cell)]

@@ -28,6 +28,14 @@ class PathTimes(NamedTuple):
     hour: Ints  # of the week that `seconds` is for; -1 for none yet
 
 
+def planned(route: Route | None) -> Floats:
+    """The path of a route, (2, k) latitude and longitude; without any vertex where none is planned."""
+    if route is None or not route.path:
+        return np.empty((2, 0))
+    longitude, latitude = np.asarray(route.path, float).T[:2]
+    return np.stack([latitude, longitude])
+
+
 class PathTable:
     """Paths by driver, and where everybody is on them."""
 
@@ -44,14 +52,12 @@ class PathTable:
             self._progress = self._progress.grown(more)
             self._hour = np.append(self._hour, np.full(more, -1))
 
-    def put(self, driver: int, route: Route | None) -> None:
-        """Follow this route's path from now on; none, or one without any length, is no path."""
+    def put(self, driver: int, path: Floats) -> None:
+        """Follow a path (2, k), latitude and longitude, from now on; one without any length is none."""
         self._paths.drop(driver)
         self._progress.forget(driver)
         self._hour[driver] = -1
-        if route is None or not route.path:
-            return
-        longitude, latitude = np.asarray(route.path, float).T[:2]
+        latitude, longitude = path
         if len(latitude) > 1 and np.isfinite(latitude + longitude).all():
             self._paths.put(driver, latitude, longitude)
             if not self._paths.length(np.array([driver]))[0] > 0.0:
@@ -98,10 +104,6 @@ class PathTable:
             )
             at[on] = np.where(off <= OFF_ROUTE_M, along, np.nan)
         return at
-
-    def reached(self, driver: int) -> float:
-        """Metres along his path that a driver is; NaN without or off a path."""
-        return float(self._progress.along[driver]) if self._progress.off[driver] <= OFF_ROUTE_M else np.nan
 
 
 @helper

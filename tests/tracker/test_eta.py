@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from tests.fixes import T0, batch, place
 from tests.tracker.test_deliveries import engine_with, order
+from tracker import corridors
 from tracker.eta_model import cold_model
 from tracker.records import Route, Track
 from tracker.settings import EngineSettings
@@ -115,3 +118,22 @@ def test_after_a_restart_people_hear_only_what_they_do_not_know() -> None:
     arrived = engine_with()
     arrived.restore(orders=[order(arrived_at=T0)], announced=[told], **nothing)
     assert arrived.eta("o1") is None
+
+
+def test_without_a_planned_path_the_usual_way_is_taken() -> None:
+    engine = engine_with(order(east=3000.0))
+    engine.ingest(batch(engine, "d", 0.0, 0.0))
+    straight = engine.eta("o1")
+    around: corridors.Corridors = {}
+    corridors.add(around, *place(np.array([0.0, 0.0, 3000.0, 3000.0]), np.array([0.0, 2000.0, 2000.0, 0.0])))
+    engine.use_model(replace(cold_model(EngineSettings()), corridors=around))
+    engine.set_order(order(east=3000.0, address="the same"))
+    usual = engine.eta("o1")
+    assert straight is not None and usual is not None
+    assert usual[1] - T0 == pytest.approx(7000 / 6.0, rel=0.02)
+    assert usual[1] > straight[1] + 400
+    engine.ingest(batch(engine, "d", [10.0, 20.0], 0.0, [60.0, 120.0]))
+    assert engine.eta("o1")[1] - T0 - 20 == pytest.approx(6880 / 6.0, rel=0.03)
+    path = [[float(x) for x in reversed(place(east, 120.0))] for east in (0.0, 3000.0)]
+    engine.set_route(Route(route_id="r", driver_id="d", stops=["o1"], path=path))
+    assert engine.eta("o1")[1] < usual[1] - 400  # a planned path goes before

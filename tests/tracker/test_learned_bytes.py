@@ -35,6 +35,10 @@ def test_a_state_comes_back_as_it_was() -> None:
         before.by_driver,
         before.by_place,
     )
+    assert list(after.corridors) == list(before.corridors)
+    assert len(after.corridors) == 1
+    for one, other in zip(after.corridors.values(), before.corridors.values(), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
     np.testing.assert_array_equal(after.cell, before.cell)
     np.testing.assert_allclose(after.driven, before.driven, rtol=1e-6)
     model = after.model(3, SETTINGS)

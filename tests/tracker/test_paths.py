@@ -3,7 +3,7 @@ import pytest
 
 from geo.speeds import HOURS, cell_of, flat_speeds, known_speeds
 from tests.fixes import T0, place
-from tracker.paths import PathTable, reckon, seconds_at
+from tracker.paths import PathTable, planned, reckon, seconds_at
 from tracker.records import Legs, Route
 
 
@@ -17,7 +17,7 @@ def table(*routes: Route) -> PathTable:
     paths = PathTable()
     paths.fit(len(routes))
     for driver, each in enumerate(routes):
-        paths.put(driver, each)
+        paths.put(driver, planned(each))
     return paths
 
 
@@ -36,8 +36,6 @@ def test_a_driver_is_followed_along_his_own_path_and_lost_far_off_it() -> None:
     paths = table(route((0, 0), (3000, 0)), route((0, 0), (0, 3000)))
     assert paths.follow(drive(0, [0, 100, 200], [0, 5, 0])) == pytest.approx([100, 200], abs=1)
     assert paths.follow(drive(1, [0, 0, 900], [0, 300, 400])) == pytest.approx([300, np.nan], abs=1, nan_ok=True)
-    assert paths.reached(0) == pytest.approx(200, abs=1)
-    assert np.isnan(paths.reached(1))
 
 
 def test_stops_lie_along_the_path_in_turn_and_may_be_off_it() -> None:
@@ -54,7 +52,6 @@ def test_a_path_that_is_no_way_is_no_path(path: list[list[float]] | None) -> Non
     paths = table(Route(route_id="r", driver_id="d", stops=[], path=path))
     assert np.isnan(paths.follow(drive(0, [0, 100], [0, 0]))).all()
     assert np.isnan(paths.place(0, np.array([25.0]), np.array([121.0]))).all()
-    assert np.isnan(paths.reached(0))
 
 
 def test_seconds_along_a_path_are_those_of_its_cells_in_this_hour() -> None:
@@ -77,8 +74,8 @@ def test_seconds_along_a_path_are_those_of_its_cells_in_this_hour() -> None:
 def test_many_paths_come_and_go() -> None:
     paths = table(*[route((0, 0), (1000.0 + i, 0)) for i in range(20)])
     for i in range(0, 20, 2):
-        paths.put(i, None)
-    paths.put(4, route((0, 0), (0, 500)))
+        paths.put(i, planned(None))
+    paths.put(4, planned(route((0, 0), (0, 500))))
     for driver in (1, 19, 4):
         reckon(paths.times, driver, flat_speeds(1.0, 1.35), T0)
     assert seconds_at(paths.times, 19, 2000.0) == pytest.approx(1019, rel=1e-3)
