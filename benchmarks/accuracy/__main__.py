@@ -15,6 +15,7 @@ TESTS: dict[str, str] = {
     "arrivals": "who arrives where he stops, and nowhere else",
     "fences": "who enters and leaves circles, and when",
     "stays": "when drivers stop and go on",
+    "eta": "how long trips take that were not learned from",
     "routes": "how far along his route a driver is",
     "storage": "how few vertices a stored track has",
     "duplicates": "what shuffled and repeated batches leave in the store",
