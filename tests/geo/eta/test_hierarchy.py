@@ -35,7 +35,7 @@ def test_rush_hour_is_slower() -> None:
     learned = hierarchy.fit(trips, seconds)
     rush, night = (Trips.of([0, 1], [-5], 100.0, [minute]) for minute in (8 * 60.0, 3 * 60.0))
 
-    assert learned.speeds(rush)[0] < 0.9 * learned.speeds(night)[0]
+    assert learned.speeds(rush)[0] < 0.95 * learned.speeds(night)[0]  # drawn to other hours, as a tenth of trips say
 
 
 def test_progress_is_told_to_its_end() -> None:
