@@ -1,6 +1,7 @@
 """Fixes in, and what became of them out: positions, tracks, events."""
 
 import asyncio
+import math
 from typing import Any
 
 import msgspec
@@ -8,11 +9,13 @@ from starlette.responses import Response, StreamingResponse
 
 from api.formats import FORMATS
 from api.http_requests import Call, Page, respond
+from geo.simplify import MAX_BOUND_M
 from storage.segments import keep
 from tracker.codec import Report, decode, iso
 from tracker.errors import Flag, InvalidInput, InvalidMessage, NotAllowed, Overloaded, StoreUnavailable, TrackerError
 from tracker.messages import Error, LocationAck
 from tracker.records import Delivery, Event, Track, Transition
+from tracker.tracks import simplified
 
 DAY_S = 86400.0
 AROUND_S = 300.0
@@ -59,11 +62,10 @@ async def get_track(call: Call) -> Response:
     """One driver's track in [from, to), by default the last 24 hours that there are.
 
     As measured; with `smooth=true` as it probably was, in the light of all fixes, and without the outliers among them.
+    With `simplify`, fewer vertices: at no time more than so many metres off.
     """
-    driver_id = call.id("driver_id")
-    if not call.viewer.is_office and not (call.viewer.role == "driver" and call.viewer.driver_id == driver_id):
-        raise NotAllowed("Only this driver and the office see a driver's track.")
-    start, end = _period(call, driver_id)
+    driver_id, start, end = period_of_driver(call)
+    bound = _bound(call)
     name = call.query("format") or "geojson"
     if name not in FORMATS:
         raise InvalidInput(f"format: there are {', '.join(FORMATS)}", field="format")
@@ -72,6 +74,8 @@ async def get_track(call: Call) -> Response:
         track = await _smoothed(call, driver_id, start, end)
     else:
         track = await call.services.store.track(driver_id, start, end)
+    if bound is not None:
+        track = await asyncio.to_thread(simplified, track, bound)
     return StreamingResponse(write(driver_id, track), media_type=media_type)
 
 
@@ -82,6 +86,27 @@ async def _smoothed(call: Call, driver_id: str, start: float, end: float) -> Tra
     found = await asyncio.to_thread(call.services.engine.smoothed, fixes)
     wanted = (fixes.fix_time >= start) & (fixes.fix_time < end)
     return keep(found.track, wanted & ~found.outlier)
+
+
+def period_of_driver(call: Call) -> tuple[str, float, float]:
+    """The driver of the path and the period of the query. Raises NotAllowed, InvalidInput."""
+    driver_id = call.id("driver_id")
+    if not call.viewer.is_office and not (call.viewer.role == "driver" and call.viewer.driver_id == driver_id):
+        raise NotAllowed("Only this driver and the office see a driver's track.")
+    return driver_id, *_period(call, driver_id)
+
+
+def _bound(call: Call) -> float | None:
+    text = call.query("simplify")
+    if text is None:
+        return None
+    try:
+        bound = float(text)
+    except ValueError:
+        bound = math.nan
+    if not 0.0 < bound <= MAX_BOUND_M:
+        raise InvalidInput(f"simplify: metres, more than 0 and at most {MAX_BOUND_M:g}", field="simplify")
+    return bound
 
 
 async def list_events(call: Call) -> Response:

@@ -5,6 +5,7 @@ import threading
 
 import numpy as np
 
+from geo.simplify import simplify
 from tracker.codec import decode
 from tracker.engine import Engine
 from tracker.records import Destination, FixBatch, Floats, Geofence, Order, Route
@@ -44,6 +45,7 @@ def _rehearse() -> None:
     for first in (0.0, 100.0, 0.0):
         updates = engine.ingest(_drive(driver, first + np.arange(100.0)))
         engine.smoothed(updates.track)
+    simplify(np.arange(3.0), np.zeros(3), np.zeros(3), 10.0)
 
 
 def _drive(driver: int, second: Floats) -> FixBatch:

@@ -15,7 +15,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api import http_documents, http_drivers, http_eta, http_system, http_tracks
+from api import http_documents, http_drivers, http_eta, http_system, http_tracks, http_trips
 from api.http_requests import Handler, endpoint, refusal, respond
 from api.metrics import ServerCollector
 from api.protocol import ENDPOINT
@@ -66,6 +66,9 @@ def _routes() -> list[Route | Mount]:
         _route(route, GET=documents.get_route, PUT=documents.put_route, DELETE=documents.delete_route),
         _route("/api/v1/drivers", GET=drivers.list_drivers),
         _route(f"{driver}/track", GET=tracks.get_track),
+        _route(f"{driver}/stays", GET=http_trips.get_stays),
+        _route(f"{driver}/trips", GET=http_trips.get_trips),
+        _route(f"{driver}/summary", GET=http_trips.get_summary),
         _route(driver, GET=drivers.get_driver),
         _route("/api/v1/events", GET=tracks.list_events),
         _route("/api/v1/eta/accuracy", GET=http_eta.get_accuracy),

@@ -73,6 +73,7 @@ class Simplifier:
         Indices count from the first fix of the stream.
         """
         keep = np.zeros(len(time), np.bool_) if keep is None else keep
+        time, latitude, longitude = np.array([time, latitude, longitude], np.float64)  # of one kind, to compile once
         return _extend(self._state, time, latitude, longitude, keep, self._bound)
 
     def end(self) -> tuple[Ints, Floats, Floats]:
@@ -222,7 +223,7 @@ def _turn(state: Floats, towards: tuple[float, float, float]) -> tuple[int, floa
     x, y = _velocity(state, towards)
     x, y = _nearest(state, x, y)
     seconds = state[_LAST_TIME] - state[_TIME]
-    latitude = state[_LATITUDE] + y * seconds / state[_NORTH]
+    latitude = min(max(state[_LATITUDE] + y * seconds / state[_NORTH], -90.0), 90.0)  # rounding at a pole
     longitude = wrapped(state[_LONGITUDE] + x * seconds / state[_EAST])
     _start(state, (state[_LAST_TIME], latitude, longitude))
     return int(state[_SEEN]) - 1, latitude, longitude
