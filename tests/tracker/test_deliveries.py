@@ -1,3 +1,5 @@
+from collections import Counter
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -5,7 +7,7 @@ from hypothesis import strategies as st
 
 from tests.fixes import T0, batch, place, split
 from tracker.engine import Engine
-from tracker.records import Delivery, Destination, Order, Route
+from tracker.records import Delivery, Destination, Order, Route, Track
 from tracker.settings import EngineSettings
 
 SETTINGS = EngineSettings()
@@ -315,3 +317,51 @@ def test_any_batching_finds_the_same_milestones(cuts: list[int], stay: float) ->
         return found
 
     assert run(sorted({c for c in cuts if c < len(t)})) == run([])
+
+
+_STEP = st.one_of(
+    st.tuples(st.just("drive"), st.sampled_from([-600.0, -40.0, 0.0, 15.0, 70.0, 500.0])),
+    st.tuples(st.just("stand"), st.sampled_from([5.0, 40.0, 130.0])),
+    st.tuples(st.just("put"), st.sampled_from([0.0, 1.0])),
+    st.tuples(st.just("route"), st.sampled_from([0.0, 1.0])),
+    st.tuples(st.just("restart"), st.just(0.0)),
+    st.tuples(st.just("again"), st.just(0.0)),
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(_STEP, max_size=14))
+def test_each_milestone_at_most_once_and_where_the_driver_was(steps: list[tuple[str, float]]) -> None:  # noqa: C901
+    """Whatever is driven, sent again, put again, planned, and restarted."""
+    orders = {o.order_id: o for o in (order("o0"), order("o1", 2030.0, created_at=1.0))}
+    engine = engine_with(*orders.values())
+    t, east, told, seen, last = 0.0, 1000.0, Counter[tuple[str, str]](), [1000.0], None
+    tail = None
+    for kind, value in steps:
+        if kind in ("drive", "stand"):
+            seconds = value if kind == "stand" else max(abs(2000.0 + value - east) / 10.0, 1.0)
+            to = east if kind == "stand" else 2000.0 + value
+            way = np.linspace(east, to, int(seconds) + 1)
+            last = batch(engine, "d", t + 1.0 + np.arange(len(way)), way, speed=abs(to - east) / seconds)
+            t, east = t + len(way), to
+            seen += way.tolist()
+        if kind == "put":
+            engine.set_order(engine.orders[f"o{value:.0f}"])
+        if kind == "route":
+            engine.set_route(Route(route_id="r", driver_id="d", stops=["o0", "o1"][:: 1 if value else -1]))
+        if kind == "restart":
+            engine, before = Engine(SETTINGS), engine
+            tails = Track.empty() if tail is None else tail
+            engine.restore(orders=list(before.orders.values()), geofences=[], routes=[], inside=[], tails=tails)
+        if last is not None and kind in ("drive", "stand", "again"):
+            found = engine.ingest(last)
+            tail = found.track if len(found.track) else tail
+            for event in found.events:
+                if event.kind in ("approaching", "driver_arrived", "departed"):
+                    told[event.order_id, event.kind] += 1
+                if event.kind in ("driver_arrived", "passed"):
+                    centre = 2000.0 if event.order_id == "o0" else 2030.0
+                    assert min(abs(x - centre) for x in seen) <= 50.0 + 25.0 + 5.0
+    assert max(told.values(), default=0) <= 1
+    for order_id in orders:
+        assert told[order_id, "departed"] <= told[order_id, "driver_arrived"]
