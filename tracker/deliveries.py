@@ -1,11 +1,12 @@
 """Where drivers are against where they are expected: what `tracker.arrivals` finds, written down and told.
 
 Approaching by distance is found here, by predicted time in tracker/eta.py. A status found far behind the driver's
-newest fix is history by then: recorded as late, not announced to the customer. An arrival waits, while it is, for the
-end of the visit: should the driver still be there when his fixes are up to date, it is news after all.
+newest fix, or long after it was measured, is history by then: recorded as late, not announced to the customer. An
+arrival waits, while it is, for the end of the visit: should the driver still be there when his fixes are up to date, it
+is news after all.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import log
 
 import msgspec
@@ -43,9 +44,20 @@ class Found:
 
 
 def advance(
-    table: OrderTable, legs: Legs, speed: Floats, drivers: DriverTable, settings: EngineSettings, found: Found
+    table: OrderTable,
+    legs: Legs,
+    lag: Floats,
+    speed: Floats,
+    drivers: DriverTable,
+    settings: EngineSettings,
+    found: Found,
 ) -> None:
-    """Move deliveries on by these legs, and add to what is found; `speed` (k,) at each leg's end, m/s."""
+    """Move deliveries on by these legs, and add to what is found; `speed` (k,) at each leg's end, m/s.
+
+    `lag` (k,) is how long after it was measured each leg's end came in, s: of a long backlog, which comes in slices,
+    only this tells that it is history.
+    """
+    legs = replace(legs, newest=np.maximum(legs.newest, legs.t1 + lag))
     _follow(table, legs, speed, drivers, settings, found, quiet=False)
 
 

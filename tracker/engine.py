@@ -72,8 +72,9 @@ class Engine:
         )
         found = deliveries.Found()
         chains = self._predictions.before(legs)
-        deliveries.advance(self._orders, legs, estimate[2, index], drivers, self._settings, found)
-        self._predictions.advance(legs, batch.received_at[index] - legs.t1, chains, found)
+        lag = batch.received_at[index] - legs.t1
+        deliveries.advance(self._orders, legs, lag, estimate[2, index], drivers, self._settings, found)
+        self._predictions.advance(legs, lag, chains, found)
         events += found.events
         events.sort(key=lambda event: event.occurred_at)
         latitude, longitude, speed, course, sigma = estimate

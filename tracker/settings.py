@@ -73,7 +73,7 @@ class EngineSettings:
     departed_margin_m: float = 30.0
     """An arrived driver this far outside the destination has departed."""
     stale_after_s: float = 300.0
-    """A status this far behind the driver's newest fix is recorded as late and not announced to the customer."""
+    """A status this far behind the driver's newest fix or its receipt is recorded as late, not told the customer."""
     retell_after_s: float = 300.0
     """What late fixes change is told when their driver has gone on for so long, and things have settled."""
     visible_m: float = 3000.0

@@ -259,6 +259,15 @@ def test_an_arrival_found_late_is_news_while_the_driver_is_still_there() -> None
     assert next(e for e in found if e.kind == "approaching").late
 
 
+def test_a_backlog_in_slices_is_as_late_as_a_whole() -> None:
+    t, east, speed = stop_at(2000.0, 60.0, beyond=8000.0)
+    engine, found = engine_with(order()), []
+    whole = batch(engine, "d", t, east, speed=speed, received_at=T0 + t[-1])
+    for first in range(0, len(t), 100):
+        found += engine.ingest(split(whole, slice(first, first + 100))).events
+    assert [e.late for e in found if e.kind in ("driver_arrived", "departed")] == [True, True]
+
+
 def test_nobody_stands_in_a_hole_of_a_destination() -> None:
     def ring(half: float) -> list[list[float]]:
         corners = [(-half, -half), (half, -half), (half, half), (-half, half), (-half, -half)]
