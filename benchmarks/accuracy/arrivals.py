@@ -89,6 +89,9 @@ def _off(ride: Ride, latitude: float, longitude: float) -> Floats:
 def _stop(number: int, ride: Ride, a: int, b: int, by: Floats, radius_m: float) -> Case | None:
     latitude, longitude = offset(ride.true_latitude[a], ride.true_longitude[a], *by)
     off = _off(ride, latitude, longitude) - radius_m
+    a, b = next(
+        (first, last) for first, last in stops(ride, STOP_S) if off[first] <= 0
+    )  # he may have stopped here before
     before, after = np.flatnonzero(off[:a] > 0), b + np.flatnonzero(off[b:] > 0)
     if not len(before) or not len(after):  # the ride begins or ends inside
         return None
