@@ -15,7 +15,7 @@ from geo.cuts import CUT, Shapes, boundary_distance, cut_leg
 from geo.globe import MOST_PIECES, POINT, Row, Rows, apart, put_point, split, squared, wrap
 from geo.grid import FINEST_ROWS, LEVELS, Cells, bucket_of, columns_under, rows_under, touching
 from tracker.records import Floats, Ints
-from tracker.visits import TURN, VISIT, added, removed
+from tracker.visits import CHANGE, TURN, VISIT, added, removed
 
 EXIT, ENTER, DWELL = 0, 1, 2
 """Kinds of changes, in the order that they have at one instant."""
@@ -29,24 +29,6 @@ _SLOWEST_MPS = 0.1
 _SAFE_M = 1_000.0
 _UNSAFE_M = 3.0
 _POLAR = 80.0
-
-CHANGE = np.dtype(
-    [
-        ("occurred_at", np.float64),
-        ("detected_at", np.float64),
-        ("entered_at", np.float64),  # of the visit
-        ("occurred_sigma", np.float64),  # uncertainty of occurred_at where a boundary was crossed, else NaN; s
-        ("sigma", np.float64),  # of the position that revealed it, m
-        ("distance", np.float64),  # of that from the boundary, m, negative inside
-        ("depth", np.float64),  # how far on the side that it tells of, m
-        ("confidence", np.float64),
-        ("driver", np.int64),
-        ("key", np.int64),
-        ("kind", np.int8),
-        ("crossed", np.bool_),  # False: found inside
-    ],
-    align=True,
-)
 
 
 class Rules(NamedTuple):

@@ -21,6 +21,8 @@ from tracker.records import Delivery, DeliveryKind, Floats, Legs, Order, event_i
 from tracker.settings import EngineSettings
 from tracker.stands import LegColumns
 
+RECORDED_S = 86_400.0
+"""A fix that comes in later than this is of a recording; its milestones are news at its own time."""
 _ROWS = 256
 _KINDS: dict[int, DeliveryKind] = {
     APPROACHING: "approaching",
@@ -55,8 +57,9 @@ def advance(
     """Move deliveries on by these legs, and add to what is found; `speed` (k,) at each leg's end, m/s.
 
     `lag` (k,) is how long after it was measured each leg's end came in, s: of a long backlog, which comes in slices,
-    only this tells that it is history.
+    only this tells that it is history. With more than RECORDED_S it is a recording that is played.
     """
+    lag = np.where(lag > RECORDED_S, 0.0, lag)
     legs = replace(legs, newest=np.maximum(legs.newest, legs.t1 + lag))
     _follow(table, legs, speed, drivers, settings, found, quiet=False)
 

@@ -35,6 +35,23 @@ DRIVER = np.dtype(
     ],
     align=True,
 )
+CHANGE = np.dtype(
+    [
+        ("occurred_at", np.float64),
+        ("detected_at", np.float64),
+        ("entered_at", np.float64),  # of the visit
+        ("occurred_sigma", np.float64),  # uncertainty of occurred_at where a boundary was crossed, else NaN; s
+        ("sigma", np.float64),  # of the position that revealed it, m
+        ("distance", np.float64),  # of that from the boundary, m, negative inside
+        ("depth", np.float64),  # how far on the side that it tells of, m
+        ("confidence", np.float64),
+        ("driver", np.int64),
+        ("key", np.int64),
+        ("kind", np.int8),
+        ("crossed", np.bool_),  # False: found inside
+    ],
+    align=True,
+)
 FREE, TURN = 0, 1
 """In `counters`: the first free visit; how many legs were looked at."""
 

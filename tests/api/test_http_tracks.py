@@ -137,7 +137,7 @@ async def test_what_happened_is_listed_with_its_evidence_to_those_it_concerns(ap
     await api.put("geofences/depot", DEPOT)
     await api.put("orders/O1", order_body())
     await api.put("orders/O2", order_body(customer_id="C2", driver_id="D2"))
-    await api.drive("D1", [0.0, 10.0, 20.0, 30.0], [300.0, 200.0, 0.0, 0.0], speed=[10.0, 10.0, 0.0, 0.0])
+    await api.drive("D1", [0, 10, 20, 40, 60], [300, 200, 0, 0, 0], speed=[10, 10, 0, 0, 0])
 
     async def kinds(viewer, **query: str) -> list[str]:
         answer = await api.get(viewer, "events", params=query)

@@ -138,7 +138,7 @@ async def test_what_happened_a_moment_ago_waits_for_the_next_time(fleet: Fleet) 
             order_id="o", customer_id="c", driver_id="d", destination=Destination(latitude=25.033, longitude=121.5654)
         )
     )
-    updates = fleet.engine.ingest(batch(fleet.engine, "d", [0.0, 5.0], 0.0, speed=0.0))
+    updates = fleet.engine.ingest(batch(fleet.engine, "d", [0.0, 15.0, 30.0], 0.0, speed=0.0))
     await fleet.store.commit(Commit(track=updates.track, events=updates.events, save=updates.orders))
     assert await fleet.teacher.learn(T0 + SETTLE_S - 1) is None
     assert await fleet.teacher.learn(T0 + SETTLE_S + 60) is not None

@@ -123,7 +123,7 @@ async def test_sessions_wait_while_too_much_is_pending(sqlite_url: str) -> None:
 async def test_an_arrival_is_published_once_and_stored_with_its_fixes(here: Site) -> None:
     await here.put("orders/o1", order_body(driver_id="D1"))
     customer = Ear(here, "order:o1@customer:C1")
-    await put(here, "D1", report(0, 1, 2))
+    await put(here, "D1", report(0, 10, 20, 30))
     await customer.until(b'"driver_arrived"')
     assert customer.heard.count(b'"driver_arrived"') == 1
     order = await here.get(OFFICE, "orders/o1")

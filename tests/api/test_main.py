@@ -149,6 +149,7 @@ def test_replay_writes_its_files(tracker, fixes):
         "positions.csv",
         "stays.csv",
         "summary.json",
+        "track.csv",
         "trips.csv",
     ]
 

@@ -17,6 +17,7 @@ from tracker.messages import (
     DeliveryUpdate,
     DriverLocation,
     Error,
+    EventAmended,
     GeofenceEvent,
     Heartbeat,
     LocationAck,
@@ -103,6 +104,11 @@ FROM_THE_SERVER = [
     (
         GeofenceEvent,
         '{"type":"geofence.event","kind":"enter","driver_id":"DRIVER789","geofence_id":"depot-1","occurred_at":"t"}',
+    ),
+    (
+        EventAmended,
+        '{"type":"event.amended","amends":"e","version":2,"kind":"enter","driver_id":"D","occurred_at":"t",'
+        '"geofence_id":"depot-1","confidence":0.9,"withdrawn":true}',
     ),
     (AuthExpiring, '{"type":"auth.expiring","expires_at":"t"}'),
     (Reconnect, '{"type":"reconnect","after_ms":250}'),
