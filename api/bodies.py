@@ -68,6 +68,7 @@ class _OrderBody(msgspec.Struct):
     window: Annotated[list[str], msgspec.Meta(min_length=2, max_length=2)] | None = None
     delivery_date: str | None = None
     details: dict[str, Any] | None = None
+    created_at: str | float | None = None
 
 
 class _RouteBody(msgspec.Struct):
@@ -77,7 +78,7 @@ class _RouteBody(msgspec.Struct):
 
 
 def read_order(order_id: str, body: Any) -> Order:
-    """An order from its JSON body; `created_at` is left to the caller. Raises InvalidInput with the field."""
+    """An order from its JSON body; 0 for a `created_at` that is not given. Raises InvalidInput with the field."""
     given = _convert(body, _OrderBody)
     _check_window(given.window)
     return Order(
@@ -92,6 +93,7 @@ def read_order(order_id: str, body: Any) -> Order:
         window=given.window,
         delivery_date=given.delivery_date,
         details=given.details,
+        created_at=_time(given.created_at, "created_at"),
     )
 
 
@@ -146,6 +148,16 @@ def _check_closed(shape: _Polygon | _MultiPolygon, field: str) -> None:
     polygons = [shape.coordinates] if isinstance(shape, _Polygon) else shape.coordinates
     if any(ring[0] != ring[-1] for rings in polygons for ring in rings):
         raise InvalidInput(f"{field}: a ring must end at the position where it begins", field=field)
+
+
+def _time(value: str | float | None, field: str) -> float:
+    """Unix seconds; 0 where none is given. Raises InvalidInput."""
+    if value is None:
+        return 0.0
+    try:
+        return parse_time(str(value))
+    except InvalidInput as error:
+        raise InvalidInput(f"{field}: {error.message}", field=field) from None
 
 
 def _check_window(window: list[str] | None) -> None:

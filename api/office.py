@@ -57,7 +57,7 @@ class Office:
         async with self._turn(Order, order_id):
             before = await self._order(order_id)
             if before is None:
-                after = msgspec.structs.replace(given, created_at=now)
+                after = msgspec.structs.replace(given, created_at=min(given.created_at or now, now))
             else:
                 after = changes.replaced(before, given, status_given="status" in body, now=now)
             await self._change(viewer, before, after, now)

@@ -70,7 +70,7 @@ async def listening(server: LiveServer, path: str, token: str, *channels: str):
         yield listener
 
 
-async def place_order(server: LiveServer, stop: tuple[float, float], driver_id: str) -> None:
+async def place_order(server: LiveServer, stop: tuple[float, float], driver_id: str, created_at: float) -> None:
     async with httpx.AsyncClient(base_url=server.url) as http:
         answer = await http.put(
             "/api/v1/orders/ORDER123",
@@ -79,6 +79,7 @@ async def place_order(server: LiveServer, stop: tuple[float, float], driver_id: 
                 "customer_id": "CUST456",
                 "customer_name": "王小明",
                 "driver_id": driver_id,
+                "created_at": created_at,
                 "destination": {"latitude": stop[0], "longitude": stop[1], "radius": 40},
                 "products": [{"name": "20kg 瓦斯桶", "quantity": 1}],
             },
@@ -107,7 +108,7 @@ async def test_from_the_drivers_socket_to_the_customers_notice(
         running_server(store_url, tmp_path) as server,
         listening(server, "/office", server.token("boss", "office"), "drivers", "orders") as office,
     ):
-        await place_order(server, journey.stop, "DRIVER789")
+        await place_order(server, journey.stop, "DRIVER789", journey.begins)
         async with listening(server, "", server.token("CUST456", "customer"), "order:ORDER123") as customer:
             said = await send(server, journey, "DRIVER789")
             assert f"{journey.fixes}" in said

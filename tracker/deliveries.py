@@ -21,7 +21,7 @@ from tracker.records import Delivery, DeliveryKind, Floats, Legs, Order, event_i
 from tracker.settings import EngineSettings
 from tracker.stands import LegColumns
 
-RECORDED_S = 86_400.0
+RECORDED_S = 30 * 86_400.0
 """A fix that comes in later than this is of a recording; its milestones are news at its own time."""
 _ROWS = 256
 _KINDS: dict[int, DeliveryKind] = {

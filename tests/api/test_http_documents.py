@@ -34,6 +34,17 @@ async def test_an_order_is_put_read_and_deleted(api: Site):
     assert refused(await api.ask(OFFICE, "DELETE", "orders/ORDER123"))[:2] == (404, "not_found")
 
 
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [("2024-01-02T03:04:05+08:00", "2024-01-01T19:04:05Z"), ("2100-01-01T00:00:00Z", "2025-10-09T08:53:20Z")],
+)
+async def test_an_order_may_say_when_it_was_made_but_not_in_the_future(api: Site, given: str, kept: str):
+    await api.put("orders/O1", order_body(created_at=given))
+    assert (await api.get(OFFICE, "orders/O1"))["created_at"] == kept
+    answer = await api.ask(OFFICE, "PUT", "orders/O2", json=order_body(created_at="yesterday"))
+    assert refused(answer)[:2] == (400, "invalid_input")
+
+
 async def test_the_same_put_again_changes_nothing(api: Site):
     first = await api.ask(OFFICE, "PUT", "orders/O1", json=order_body())
     api.clock.now += 60
