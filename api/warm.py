@@ -29,7 +29,7 @@ def warm_up() -> None:
 
 
 def _tell() -> None:
-    sys.stderr.write("tracker: compiling the engine for this machine; once, it takes a minute or less\n")
+    sys.stderr.write("tracker: compiling the engine for this machine; once, it takes a minute or two\n")
 
 
 def _rehearse() -> None:
