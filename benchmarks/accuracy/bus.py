@@ -31,14 +31,14 @@ def bus_rows() -> list[Row]:
     one_speed = float(np.mean(np.abs(pace * asked.metres - truth)))
     return [
         Row(
-            "D3",
+            "bus",
             f"bus 14, {len(truth)} pairs of stops, MAE, s",
             float(np.mean(np.abs(middle - truth))),
             raw=one_speed,
             baseline=float(np.mean(np.abs(average - truth))),
         ),
-        Row("D3", "bus 14, MAPE, %", 100 * float(np.mean(np.abs(middle - truth) / truth))),
-        Row("D3", "bus 14, between p10 and p90, %", 100 * float(np.mean((truth >= low) & (truth <= high)))),
+        Row("bus", "bus 14, MAPE, %", 100 * float(np.mean(np.abs(middle - truth) / truth))),
+        Row("bus", "bus 14, between p10 and p90, %", 100 * float(np.mean((truth >= low) & (truth <= high)))),
     ]
 
 
