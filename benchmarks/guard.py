@@ -7,7 +7,7 @@ from pathlib import Path
 
 RECORDED = Path(__file__).with_name("guard.toml")
 FALL = 0.2
-"""A ratio may fall by this share below the recorded one: two runs on a quiet machine differ by less, on a busy one by more: record the least."""
+"""A ratio may fall by this share below the recorded one; on a busy machine runs differ by more: record the least."""
 _HEAD = "# How many times faster than what it is compared with; make bench ARGS='-k guard --record' writes it anew.\n"
 
 
