@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 
 from tracker import arrivals
+from tracker.amend import MILESTONE
 from tracker.arrivals import APPROACHING, COLUMNS, EVIDENCE, PASSED, Rules
 from tracker.drivers import DriverTable
 from tracker.nearness import ARRIVED, DEPARTED
@@ -29,11 +30,6 @@ _KINDS: dict[int, DeliveryKind] = {
     ARRIVED: "driver_arrived",
     DEPARTED: "departed",
     PASSED: "passed",
-}
-_MILESTONE: dict[DeliveryKind, str] = {
-    "approaching": "approaching_at",
-    "driver_arrived": "arrived_at",
-    "departed": "departed_at",
 }
 
 
@@ -114,7 +110,7 @@ def _record(table: OrderTable, row: list[float], sigma: float, drivers: DriverTa
     order = table.by_id[table.ids[slot]]
     driver_id = drivers.ids[driver]
     if kind != "passed":
-        order = msgspec.structs.replace(order, status=kind, **{_MILESTONE[kind]: occurred_at})
+        order = msgspec.structs.replace(order, status=kind, **{MILESTONE[kind]: occurred_at})
         found.orders[order.order_id] = table.by_id[order.order_id] = order
         table.rank(driver)
     evidence = dict(zip(EVIDENCE, row[7:], strict=True), accuracy=sigma)
