@@ -15,7 +15,7 @@ run demo: .venv/run.stamp  ## a server with a simulated fleet in Taipei; prints 
 	@.venv/bin/tracker demo $(ARGS)
 
 test: .venv/dev.stamp  ## all tests; ARGS='-k fences' for some
-	@scripts/debian.sh postgresql-postgis chromium libatomic1
+	@scripts/debian.sh postgresql-postgis redis-server chromium libatomic1
 	@$(PYTEST) $(ARGS)
 
 check: .venv/dev.stamp  ## formatting, lint, types, import contracts
@@ -29,7 +29,7 @@ format: .venv/dev.stamp  ## format and fix what can be fixed
 	.venv/bin/ruff format .
 
 bench: .venv/bench.stamp  ## measure, and fail where a ratio fell; ARGS='-k fences' for some, '-k guard --record' to record
-	@scripts/debian.sh postgresql-postgis
+	@scripts/debian.sh postgresql-postgis redis-server
 	@$(PYTEST) benchmarks -o python_files='bench_*.py' -o python_functions='bench_* test_*' --benchmark-only --benchmark-sort=fullname \
 		--benchmark-columns=min,median,ops,rounds $(ARGS)
 
