@@ -8,6 +8,7 @@ have() {
         postgresql-postgis) have_postgis ;;
         chromium) command -v chromium || command -v chromium-browser || command -v google-chrome ;;
         libatomic1) ls /usr/lib/*/libatomic.so.1 ;; # for playwright
+        redis-server) command -v redis-server ;;
         make) command -v make ;;
         *) false ;;
     esac >/dev/null 2>&1
