@@ -15,7 +15,7 @@ run demo: .venv/run.stamp  ## a server with a simulated fleet in Taipei; prints 
 	@.venv/bin/tracker demo $(ARGS)
 
 test: .venv/dev.stamp  ## all tests; ARGS='-k fences' for some
-	@scripts/debian.sh postgresql-postgis redis-server chromium libatomic1
+	@scripts/debian.sh postgresql-postgis redis-server chromium libatomic1 node-react-dom
 	@$(PYTEST) $(ARGS)
 
 check: .venv/dev.stamp  ## formatting, lint, types, import contracts

@@ -9,6 +9,7 @@ have() {
         chromium) command -v chromium || command -v chromium-browser || command -v google-chrome ;;
         libatomic1) ls /usr/lib/*/libatomic.so.1 ;; # for playwright
         redis-server) command -v redis-server ;;
+        node-react-dom) ls /usr/share/nodejs/react-dom/umd/react-dom.development.js ;;
         make) command -v make ;;
         *) false ;;
     esac >/dev/null 2>&1

@@ -3,52 +3,66 @@
 import * as log from "./log.js";
 import * as map from "./map.js";
 import { compose, TEMPLATES } from "./messages.js";
+import { TrackerClient } from "./sdk/tracker.js";
 import { closing, currentLanguage, kindHint, setLanguage, text } from "./texts.js";
 
 const DELIVERIES = 50; // shown
 const $ = (id) => document.getElementById(id);
 
-let socket = null;
+let client = null;
+let socket = null; // of the client, to send what is in the editor as it is
 let state = { name: "idle" };
-let wanted = []; // channels to join once connected
 let composed = ""; // the text put into the editor, to see whether it was edited
+let wanted = []; // channels to join with the next client
 const joined = new Set(); // channels
-const seen = new Map(); // channel -> {epoch, seq} of the newest message, also of a connection before
-const told = new Set(); // event_ids of delivery updates
+const seen = new Map(); // channel -> {epoch, seq} of the newest message
 let deliveries = []; // newest first
 let last = null; // {channel, seq} of the newest reliable message
+
+/** A WebSocket that shows in the log all that goes through it. */
+class LoggedSocket extends WebSocket {
+  constructor(...values) {
+    super(...values);
+    socket = this;
+    this.addEventListener("message", ({ data }) => {
+      const message = JSON.parse(data);
+      log.add("in", message.type, message, message.type === "error");
+    });
+  }
+
+  send(body) {
+    super.send(body);
+    const token = $("token").value.trim();
+    log.add("out", typeOf(body), token ? body.replaceAll(token, "…") : body);
+  }
+}
 
 // The connection
 
 function connect() {
-  const token = $("token").value.trim();
   const scheme = location.protocol === "https:" ? "wss:" : "ws:";
-  const protocols = token ? ["tracker.v1", `bearer.${token}`] : ["tracker.v1"]; // not in the URL, where logs would see it
-  try {
-    socket = new WebSocket(`${scheme}//${location.host}/api/v1/websocket/${$("endpoint").value}`, protocols);
-  } catch {
-    return show($("ending"), text("badToken"), true);
-  }
-  const mine = socket;
-  const current = (handle) => (event) => mine === socket && handle(event);
-  socket.onmessage = current((event) => receive(event.data));
-  socket.onclose = current(closed);
+  client = new TrackerClient({
+    url: `${scheme}//${location.host}/api/v1/websocket/${$("endpoint").value}`,
+    getToken: () => $("token").value.trim(),
+    WebSocket: LoggedSocket,
+    onMessage: receive,
+    onStatus: (status) => status.connected || left(status),
+  });
+  for (const channel of wanted) client.subscribe(channel);
   show($("ending"), "");
   enter("connecting");
+  client.connect();
 }
 
-function disconnect() {
-  socket.close(1000);
-}
-
-function closed({ code, reason }) {
-  socket = null;
+function left({ code, reason, willReconnect }) {
+  const words = `${code} ${closing(code)}`;
+  const bad = code !== 1000;
   if (joined.size) wanted = [...joined];
   joined.clear();
-  const words = `${code} ${closing(code)}`;
-  log.add("note", "close", reason ? `${words} (${reason})` : words, code >= 1002);
-  show($("ending"), words, code >= 1002);
-  enter(code === 1000 ? "idle" : "refused", code);
+  log.add("note", "close", reason ? `${words} (${reason})` : words, bad);
+  show($("ending"), words, bad);
+  if (!willReconnect) client = null;
+  enter(willReconnect ? "reconnecting" : bad ? "refused" : "idle", code);
 }
 
 function enter(name, code = null) {
@@ -56,16 +70,10 @@ function enter(name, code = null) {
   const open = name === "connected" || name === "waiting";
   $("state").dataset.state = name;
   $("state").textContent = text(name, { code });
-  $("connect").textContent = text(socket ? "disconnect" : "connect");
-  $("connect").classList.toggle("on", Boolean(socket));
+  $("connect").textContent = text(client ? "disconnect" : "connect");
+  $("connect").classList.toggle("on", Boolean(client));
   $("send").disabled = !open;
   drawChannels();
-}
-
-function send(body) {
-  const token = $("token").value.trim();
-  socket.send(body);
-  log.add("out", typeOf(body), token ? body.replaceAll(token, "…") : body);
 }
 
 function typeOf(body) {
@@ -78,9 +86,7 @@ function typeOf(body) {
 
 // What comes in
 
-function receive(data) {
-  const message = JSON.parse(data);
-  log.add("in", message.type, message, message.type === "error");
+function receive(message) {
   if (message.event_id && seen.has(message.channel)) {
     seen.get(message.channel).seq = message.seq;
     last = { channel: message.channel, seq: message.seq };
@@ -91,8 +97,6 @@ function receive(data) {
 const HANDLERS = {
   connection({ status }) {
     enter(status === "connected" ? "connected" : "waiting");
-    if (status !== "connected") return;
-    for (const channel of wanted) send(JSON.stringify({ type: "subscribe", channel, since: seen.get(channel) }));
   },
   subscribed({ channel, epoch, seq }) {
     joined.add(channel);
@@ -107,8 +111,6 @@ const HANDLERS = {
   "driver.status": map.mark,
   "delivery.update"(message) {
     if (message.late) return; // found in late data: nobody is told
-    if (told.has(message.event_id)) return; // sent once more, as after a reconnect
-    if (message.event_id) told.add(message.event_id);
     deliveries = [message, ...deliveries].slice(0, DELIVERIES);
     drawDeliveries();
   },
@@ -129,7 +131,7 @@ function drawChannels() {
       const button = document.createElement("button");
       button.textContent = `${channel} ×`;
       button.ariaLabel = text("leave", { channel });
-      button.addEventListener("click", () => send(JSON.stringify({ type: "unsubscribe", channel })));
+      button.addEventListener("click", () => client.unsubscribe(channel));
       item.append(button);
       return item;
     }),
@@ -193,7 +195,7 @@ function checkBody() {
 
 function sendBody() {
   const body = $("body").value;
-  send(body);
+  socket.send(body);
   if (body === composed) composeKind(); // the next seq, the next position
 }
 
@@ -207,7 +209,7 @@ function readFragment() {
   $("endpoint").value = fragment.get("endpoint") ?? "ws";
   wanted = (fragment.get("subscribe") ?? "").split(/,(?=[a-z])/).filter(Boolean); // area:… has commas of its own
   drawClaims();
-  socket?.close(1000);
+  client?.disconnect();
   connect();
 }
 
@@ -226,7 +228,7 @@ function translate(language) {
 
 $("connect-form").addEventListener("submit", (event) => {
   event.preventDefault();
-  if (socket) disconnect();
+  if (client) client.disconnect();
   else connect();
 });
 $("send-form").addEventListener("submit", (event) => {

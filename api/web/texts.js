@@ -49,6 +49,7 @@ export const TEXTS = {
     waiting: "等待 auth",
     connected: "已連線",
     refused: "已斷線（{code}）",
+    reconnecting: "重新連線中…",
   },
   en: {
     title: "WebSocket test page",
@@ -98,6 +99,7 @@ export const TEXTS = {
     waiting: "Waiting for auth",
     connected: "Connected",
     refused: "Disconnected ({code})",
+    reconnecting: "Connecting again…",
   },
 };
 

@@ -16,5 +16,5 @@ for await (const line of createInterface({ input: process.stdin })) {
   const [method, ...values] = JSON.parse(line);
   client[method](...values);
 }
-client.close();
+client.disconnect();
 process.exit(0);

@@ -129,6 +129,20 @@ async def test_a_driver_reports_from_the_page(server: LiveServer, visit: Open) -
     assert (ack["seq"], ack["accepted"], ack["rejected"]) == (17, 3, [])
 
 
+async def test_it_connects_again_by_itself_and_resumes(server: LiveServer, visit: Open) -> None:
+    office = await visit(f"#token={server.token('U7', 'office')}&subscribe=system")
+    await expect(office.page.locator("#channels li")).to_have_count(1)
+
+    server.kill()
+    await expect(office.page.locator("#state")).to_have_text("重新連線中…")
+    await server.start()
+
+    await expect(office.page.locator("#state")).to_have_text("已連線", timeout=30_000)
+    await expect(office.page.locator('#entries li[data-type="subscribed"]')).to_have_count(2)
+    assert (await office.log("subscribed"))["recovered"] is True
+    office.complaints.clear()  # the browser's own, of connections refused meanwhile
+
+
 async def test_deliveries_read_as_customers_read_them(server: LiveServer, visit: Open) -> None:
     order = {"customer_id": "C1", "driver_id": "D4", "destination": {"latitude": 25.03, "longitude": 121.56}}
     async with httpx.AsyncClient(headers={"Authorization": f"Bearer {server.token('U6', 'office')}"}) as office:

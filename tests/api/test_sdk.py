@@ -12,7 +12,7 @@ import httpx
 import playwright
 import pytest
 import pytest_asyncio
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import Page, Request, Route, async_playwright, expect
 
 from tests.api.test_page import CHROMIUM
 from tests.support import ROOT, LiveServer, running_server
@@ -209,3 +209,44 @@ async def new_client(page: Page, server: LiveServer) -> None:
         }""",
         {"url": f"{server.ws_url}/driver", "token": server.token("D2", "driver"), "keepFor": "D2"},
     )
+
+
+REACT = Path("/usr/share/nodejs")  # Debian's node-react-dom
+FILES = {
+    "react.js": REACT / "react" / "umd" / "react.development.js",
+    "react-dom.js": REACT / "react-dom" / "umd" / "react-dom.development.js",
+    "react.mjs": ROOT / "tests" / "api" / "sdk_react.mjs",
+}
+
+
+async def serve_file(route: Route, request: Request) -> None:
+    await route.fulfill(path=FILES[request.url.rpartition("/")[2]])
+
+
+async def test_a_react_component_is_connected_while_it_is_there(server: LiveServer) -> None:
+    async with async_playwright() as run:
+        browser = await run.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = await browser.new_page(bypass_csp=True)
+        for name in FILES:
+            await page.route(f"{server.url}/{name}", serve_file)
+        await page.goto(f"{server.url}/healthz")  # a page of this server is what a browser lets connect to it
+        await page.set_content((ROOT / "tests" / "api" / "sdk_react.html").read_text())
+        options = {"url": f"{server.ws_url}/driver", "token": server.token("D7", "driver")}
+        await page.evaluate("(options) => draw(options)", options)
+
+        await expect(page.locator("output")).to_have_text("connected")
+        await page.click("#report")
+        await expect(page.locator("pre")).to_have_text("location.ack")
+        server.kill()
+        await expect(page.locator("output")).to_have_text("not connected")
+        await server.start()
+        await expect(page.locator("output")).to_have_text("connected", timeout=30_000)
+        await page.evaluate("(options) => draw(options)", options | {"token": server.token("D8", "driver")})
+        await page.wait_for_function("heard.filter(({ type }) => type === 'connection').length === 3")
+        channels = await page.evaluate("heard.filter(({ type }) => type === 'subscribed').map((it) => it.channel)")
+        assert channels.count("system") == 3
+
+        await page.click("#leave")
+        await expect(page.locator("output")).to_have_text("not connected")
+        await page.evaluate("draw(null)")
+        await browser.close()

@@ -67,11 +67,11 @@ export declare class TrackerClient {
   readonly dropped: number;
   /** Connect, and stay so. */
   connect(): void;
+  /** Disconnect, and stay so; fixes that wait are kept. */
   disconnect(): void;
-  /** Disconnect for good and let go of everything. */
-  close(): void;
-  /** Hear a channel, from now on and across reconnects: what was missed comes first, else `subscribed` says `recovered: false`. */
-  subscribe(channel: string): void;
+  /** Hear a channel, from now on and across reconnects: what was missed comes first, else `subscribed` says `recovered: false`.
+   * Returns a function that unsubscribes. */
+  subscribe(channel: string): () => void;
   unsubscribe(channel: string): void;
   /** Send now; false without a connection. */
   sendMessage(message: ClientMessage): boolean;

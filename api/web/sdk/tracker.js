@@ -2,7 +2,8 @@
 
 import { FixBuffer } from "./buffer.js";
 
-const TERMINAL = new Set([4401, 4403, 4409]); // not to be tried again by itself
+const NOT_AUTHENTICATED = 4401;
+const TERMINAL = new Set([NOT_AUTHENTICATED, 4403, 4409]); // not to be tried again by itself
 const TEMPORARY = new Set(["overloaded", "store_unavailable", "internal_error"]); // the same batch may be sent again
 const LONGEST_WAIT_MS = 30_000;
 const HEARTBEAT_MS = 30_000;
@@ -38,11 +39,10 @@ export class TrackerClient {
       WebSocket: globalThis.WebSocket,
       onMessage: () => {},
       onStatus: () => {},
-      ...options,
+      ...Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)),
     };
     const { storage, keepFor: owner, maxBufferedFixes: limit } = this.#options;
     this.#buffer = new FixBuffer({ storage: owner ? (storage ?? globalThis.localStorage) : null, owner, limit });
-    globalThis.addEventListener?.("online", this.#online);
   }
 
   get isConnected() {
@@ -64,26 +64,24 @@ export class TrackerClient {
     this.#wanted = true;
     this.#attempt = 0;
     this.#fresh = false;
+    globalThis.addEventListener?.("online", this.#online);
     this.#open();
   }
 
   disconnect() {
     this.#wanted = false;
     clearTimeout(this.#timer);
+    globalThis.removeEventListener?.("online", this.#online);
     this.#socket?.close(1000);
     this.#left(1000, "");
   }
 
-  /** Disconnect for good and let go of everything. */
-  close() {
-    this.disconnect();
-    globalThis.removeEventListener?.("online", this.#online);
-  }
-
   subscribe(channel) {
-    if (this.#channels.has(channel)) return;
-    this.#channels.set(channel, null);
-    if (this.#ready) this.#send({ type: "subscribe", channel });
+    if (!this.#channels.has(channel)) {
+      this.#channels.set(channel, null);
+      if (this.#ready) this.#send({ type: "subscribe", channel });
+    }
+    return () => this.unsubscribe(channel);
   }
 
   unsubscribe(channel) {
@@ -108,11 +106,16 @@ export class TrackerClient {
     try {
       current = getToken ? await getToken() : token;
     } catch (error) {
-      return this.#left(0, `no token: ${error.message ?? error}`);
+      return this.#left(0, `no token: ${error.message ?? error}`, true);
     }
     if (!this.#wanted || this.#socket) return;
     const protocols = current ? ["tracker.v1", `bearer.${current}`] : ["tracker.v1"]; // not in the URL, which gets logged
-    const socket = new WebSocket(url, protocols);
+    let socket;
+    try {
+      socket = new WebSocket(url, protocols);
+    } catch {
+      return this.#left(NOT_AUTHENTICATED, "the URL or the token is not one", true);
+    }
     const mine = (handle) => (event) => socket === this.#socket && handle(event);
     this.#socket = socket;
     this.#heardAt = Date.now();
@@ -132,8 +135,7 @@ export class TrackerClient {
     }
   }
 
-  #left(code, reason) {
-    const had = this.#socket !== null || code === 0;
+  #left(code, reason, had = this.#socket !== null) {
     clearInterval(this.#pulse);
     this.#socket = null;
     this.#ready = false;
@@ -147,7 +149,7 @@ export class TrackerClient {
   #mayTryAgain(code) {
     const { autoReconnect, maxReconnectAttempts, getToken } = this.#options;
     if (!this.#wanted || !autoReconnect || this.#attempt >= maxReconnectAttempts) return false;
-    if (code !== 4401) return !TERMINAL.has(code);
+    if (code !== NOT_AUTHENTICATED) return !TERMINAL.has(code);
     const renewable = Boolean(getToken) && !this.#fresh; // a token may end between being fetched and being used: once
     this.#fresh = true;
     return renewable;
@@ -207,7 +209,10 @@ export class TrackerClient {
       this.#sendBatch();
     },
     subscribed: ({ channel, epoch, seq }) => {
-      if (this.#channels.has(channel)) this.#channels.set(channel, { epoch, seq });
+      this.#channels.set(channel, { epoch, seq }); // also what sendMessage, or the server by itself, subscribed to
+    },
+    unsubscribed: ({ channel }) => {
+      this.#channels.delete(channel);
     },
     "location.ack": ({ seq }) => this.#settled(seq),
     error: ({ code, ref }) => {

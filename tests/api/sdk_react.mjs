@@ -1,0 +1,1 @@
+export const { useEffect, useMemo, useRef, useState } = globalThis.React;
