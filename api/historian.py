@@ -65,7 +65,7 @@ class Historian:
 
     async def _tell(self, group: Group) -> None:
         past = await self._past(group)
-        retelling = retell(self._services.engine.beside(), past, group.first)
+        retelling = retell(self._services.engine.beside(), past, group.first, group.last)
         while True:
             try:
                 next(retelling)

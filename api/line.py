@@ -17,6 +17,7 @@ from tracker.codec import Report, encode, frame, iso, reliable
 from tracker.drivers import Latest
 from tracker.errors import Flag, StoreInUse, TrackerError
 from tracker.intake import Frame, Intake, Part
+from tracker.judgements import judgements
 from tracker.messages import DriverLocation, Error, LocationAck
 from tracker.records import Delivery, Event, Message, Transition, Updates
 
@@ -98,6 +99,7 @@ class Line:
             events=updates.events,
             save=updates.orders,
             messages=self._messages_of(updates.events),
+            judgements=judgements(updates.revised, self._services.engine.driver_ids),
         )
 
     def _messages_of(self, events: Sequence[Event]) -> list[Message]:

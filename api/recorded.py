@@ -10,6 +10,7 @@ from tracker.amend import with_milestones
 from tracker.engine import Engine
 from tracker.errors import Flag
 from tracker.history import AROUND_S, WARM_UP_S, Past, at_once, inside_at, retell, start_of
+from tracker.judgements import Judgement, judgements
 from tracker.pending import Group, Pending
 from tracker.records import Event, FixBatch, Flags, Floats, Ints, Track, Updates
 
@@ -44,6 +45,7 @@ class Recorded:
             known.add(fix_time)
         kept = (updates.flag != Flag.DUPLICATE) & (updates.flag < Flag.REJECTED)
         self._kind[index[kept]] = updates.flag[kept]
+        self._judge(judgements(updates.revised, self._engine.driver_ids))
         late = updates.flag == Flag.LATE
         self._late[index[late]] = True
         for row in np.unique(batch.driver[late]).tolist():
@@ -75,17 +77,23 @@ class Recorded:
             [event for event in events.values() if event.detected_at >= start],
             orders,
         )
-        amendment = at_once(retell(self._engine.beside(), past, group.first))
+        amendment = at_once(retell(self._engine.beside(), past, group.first, group.last))
         events |= {event.event_id: event for event in amendment.events}
-        kinds = {moment: kind for _, moment, kind in amendment.judgements}
-        for i in mine[np.isin(fix_time[mine], list(kinds))].tolist():
-            self._kind[i] = kinds[float(fix_time[i])]
+        self._judge(amendment.judgements)
         for order in orders:
             after = with_milestones(order, amendment.events)
             if after != order:
                 self._engine.set_order(after)
         late = mine[self._late[mine]]
         return amendment.events, late, amendment.estimate[:, np.searchsorted(amendment.fix_time, fix_time[late])]
+
+    def _judge(self, judged: list[Judgement]) -> None:
+        """Say of fixes of which kind they are after all."""
+        for driver_id, fix_time, kind in judged:
+            mine = self._of_driver[self._engine.driver_row(driver_id)]
+            times = self._fixes.fix_time[mine]
+            same = mine[np.searchsorted(times, fix_time) : np.searchsorted(times, fix_time, side="right")]
+            self._kind[same[self._kind[same] != _NOT_STORED]] = kind
 
     def _track(self, index: Ints, driver_id: str) -> Track:
         """These fixes of a driver, sorted by time, as one run."""
@@ -103,6 +111,11 @@ class Recorded:
             f.accuracy[index],
             f.sources[index],
         )
+
+    def tell(self, flag: Flags) -> None:
+        """Put into `flag`, a flag a fix, of which kind each recorded one is after all."""
+        stored = self._kind != _NOT_STORED
+        flag[stored] = self._kind[stored]
 
     def of_row(self, row: int) -> tuple[Floats, Flags]:
         """fix_time and kind of all that is recorded of a driver, by time."""

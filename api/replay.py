@@ -23,7 +23,6 @@ from tracker.records import (
     Geofence,
     Ints,
     Order,
-    Revisions,
     Stay,
     Track,
     Transition,
@@ -93,7 +92,7 @@ def _run(
     rows = {driver_id: engine.driver_row(driver_id) for driver_id in dict.fromkeys(fixes.driver_id)}
     driver = np.fromiter((rows[driver_id] for driver_id in fixes.driver_id), np.int64, len(fixes))
     received_at = fixes.fix_time if fixes.received_at is None else fixes.received_at
-    recorded, revisions = Recorded(engine, fixes, driver, settings.retell_after_s), []
+    recorded = Recorded(engine, fixes, driver, settings.retell_after_s)
     for index in _batches(fixes):
         batch = FixBatch(
             driver=driver[index],
@@ -110,7 +109,6 @@ def _run(
         updates = engine.ingest(batch)
         recorded.take(index, batch, updates)
         flag[index] = updates.flag
-        revisions.append(updates.revised)
         spans += updates.spans
         estimate = np.stack([updates.latitude, updates.longitude, updates.speed, updates.course, updates.sigma])
         yield updates.events, index, estimate, len(index)
@@ -118,20 +116,7 @@ def _run(
             yield *amended, 0
     for amended in recorded.amended(math.inf):
         yield *amended, 0
-    _revise(flag, driver, fixes.fix_time, revisions)
-
-
-def _revise(flag: Flags, driver: Ints, fix_time: Floats, revisions: Sequence[Revisions]) -> None:
-    """Say of each fix what the ones after it showed."""
-    known: dict[tuple[int, float], bool] = {}
-    for r in revisions:
-        known.update(zip(zip(r.driver.tolist(), r.fix_time.tolist(), strict=True), r.outlier.tolist(), strict=True))
-    times = np.fromiter((fix_time for _, fix_time in known), np.float64, len(known))
-    judged = np.isin(fix_time, times) & ((flag == Flag.ACCEPTED) | (flag == Flag.OUTLIER))
-    for i in np.flatnonzero(judged).tolist():
-        outlier = known.get((int(driver[i]), float(fix_time[i])))
-        if outlier is not None:
-            flag[i] = Flag.OUTLIER if outlier else Flag.ACCEPTED
+    recorded.tell(flag)
 
 
 def _batches(fixes: Fixes) -> list[Ints]:

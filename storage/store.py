@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
-from tracker.errors import Flag
+from tracker.judgements import Judgement
 from tracker.records import Bools, Delivery, Event, Flags, Geofence, Message, Order, Route, Track
 from tracker.scores import Score
 
@@ -34,7 +34,7 @@ class Commit:
     save: Sequence[Document] = ()  # inserted or replaced by id, in order
     remove: Sequence[tuple[type[Document], str]] = ()  # after `save`
     messages: Sequence[Message] = ()  # each gets the next seq of its topic
-    judgements: Sequence[tuple[str, float, Flag]] = ()  # driver_id, fix_time, of which kind the fix is after all
+    judgements: Sequence[Judgement] = ()  # the last of a fix has the last word
     told: Sequence[Span] = ()  # late fixes whose events these are
     eta_models: Sequence[StoredModel] = ()  # the newest few stay
 

@@ -17,12 +17,15 @@ from tracker import tracks
 from tracker.amend import MILESTONE, compare
 from tracker.engine import Engine
 from tracker.errors import Flag
+from tracker.judgements import Judgement, judgements
 from tracker.records import Bools, Delivery, Event, FixBatch, Flags, Floats, Order, Route, Track, Transition
 
 AROUND_S = 3600.0
 """So much of the track before the first late fix, and after the last, is gone through again."""
 WARM_UP_S = 600.0
 """So much before that sets the filter going."""
+REVISED = 2
+"""So many fixes before a fix may be judged anew by it."""
 SLICE = 2000
 """So many fixes at once; other work goes on in between."""
 
@@ -49,7 +52,7 @@ class Past:
 class Amendment:
     """What has to be stored, and the estimates (5, n), as `Updates` has them, of the fixes `fix_time` (n,)."""
 
-    judgements: list[tuple[str, float, Flag]]
+    judgements: list[Judgement]
     events: list[Event]
     fix_time: Floats
     estimate: Floats
@@ -60,7 +63,9 @@ def start_of(first_late: float) -> float:
     return first_late - AROUND_S
 
 
-def retell(engine: Engine, past: Past, first_late: float, until: float = np.inf) -> Generator[None, None, Amendment]:
+def retell(
+    engine: Engine, past: Past, first_late: float, last_late: float, until: float = np.inf
+) -> Generator[None, None, Amendment]:
     """What has to be amended of what was detected from `first_late` to `until`; pauses after each slice.
 
     `engine` is one beside the live one, which this uses up.
@@ -84,11 +89,13 @@ def retell(engine: Engine, past: Past, first_late: float, until: float = np.inf)
             changes.pop(0)[1]()
         updates = engine.ingest(FixBatch(*(getattr(batch, name)[part] for name in FixBatch.__slots__)))
         flag[part] = updates.flag
+        for _, fix_time, kind in judgements(updates.revised, engine.driver_ids):
+            flag[np.searchsorted(batch.fix_time, fix_time)] = kind
         estimate[:, part] = updates.latitude, updates.longitude, updates.speed, updates.course, updates.sigma
         told += updates.events
         yield
     until = min(until, float(batch.fix_time[-1])) if len(batch) else -np.inf
-    judged = _unlike(past.kind[~before], flag) & (batch.fix_time >= first_late) & (batch.fix_time <= until)
+    judged = _unlike(past.kind[~before], flag) & _in_new_light(batch.fix_time, flag, first_late, last_late)
     driver_id = fixes.driver_id[0] if len(fixes) else ""
     return Amendment(
         [(driver_id, float(batch.fix_time[i]), Flag(int(flag[i]))) for i in np.flatnonzero(judged)],
@@ -148,6 +155,17 @@ def _comparable(engine: Engine, orders: dict[str, Order], event: Event) -> bool:
         return since is not None and event.detected_at >= since
     assert isinstance(event, Delivery)
     return event.order_id in orders and event.kind not in _OF_PEOPLE
+
+
+def _in_new_light(fix_time: Floats, flag: Flags, first_late: float, last_late: float) -> Bools:
+    """Which fixes late ones may show otherwise: from the two before the first, which it is judged by and judges.
+
+    So long after the last they show nothing, and there what is after the end of these fixes might.
+    """
+    judges = fix_time[(flag == Flag.ACCEPTED) | (flag == Flag.OUTLIER)]
+    first = int(np.searchsorted(judges, first_late))
+    since = judges[max(first - REVISED, 0)] if len(judges) else first_late
+    return (fix_time >= min(since, first_late)) & (fix_time <= last_late + AROUND_S / 2)
 
 
 def _unlike(kind: Flags, flag: Flags) -> Bools:

@@ -6,7 +6,7 @@ import pytest
 from tests.fixes import LATITUDE, LONGITUDE, T0
 from tests.site import DRIVER, OFFICE, Site, order_body, site
 from tracker.codec import Report
-from tracker.errors import StoreUnavailable
+from tracker.errors import Flag, StoreUnavailable
 from tracker.hub import Outbox
 from tracker.messages import Error, LocationAck
 
@@ -48,6 +48,22 @@ class Ear:
             while text not in self.heard:
                 self._more.clear()
                 await self._more.wait()
+
+
+@pytest.mark.parametrize("together", [1, 4, 30])
+async def test_second_thoughts_about_outliers_reach_the_store(here: Site, together: int) -> None:
+    """What stays where a jump went was none; so it is stored in any batching."""
+    t = np.arange(30.0)
+    north = 10 * t + np.where(t >= 15, 60.0, 0.0)
+    unknown = np.full(30, np.nan)
+    latitude, longitude = LATITUDE + north / 110_800, np.full(30, LONGITUDE)
+    fixes = np.stack([T0 - 60 + t, latitude, longitude, unknown, unknown, np.full(30, 15.0), np.zeros(30)], axis=1)
+    for first in range(0, 30, together):
+        await put(here, "d", Report(first, fixes[first : first + together]))
+    assert here.services.line.counts["outlier"] > 0
+    track, kind = await here.services.store.fixes("d", T0 - 60, T0)
+    assert len(track.fix_time) == 30
+    assert set(kind.tolist()) == {Flag.ACCEPTED}
 
 
 async def test_an_answer_comes_after_the_commit_and_accounts_for_everything(here: Site) -> None:

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from tests.fixes import T0, batch, place, split
 from tracker.engine import Engine
 from tracker.errors import Flag
+from tracker.judgements import judgements
 from tracker.records import FixBatch, Geofence, Transition
 from tracker.settings import EngineSettings
 
@@ -119,17 +120,18 @@ def test_any_batching_gives_the_same_positions_tracks_and_transitions(seed: int,
             np.concatenate([getattr(p, name) for p in parts]) for name in ("flag", "latitude", "longitude", "sigma")
         ]
         vertices = {}
+        final = {said[:2]: said[2] for p in parts for said in judgements(p.revised, engine.driver_ids)}
         for p in parts:
             for i, driver_id in enumerate(p.track.driver_id):
                 run = slice(p.track.offset[i] + p.track.connected[i], p.track.offset[i + 1])
                 vertices.setdefault(driver_id, []).extend(p.track.fix_time[run].tolist())
-        return columns, vertices, sorted(events, key=lambda e: (e.driver_id, e.occurred_at, e.kind))
+        return columns, (vertices, final), sorted(events, key=lambda e: (e.driver_id, e.occurred_at, e.kind))
 
-    columns, vertices, events = run(sorted({c for c in cuts if c <= 160}))
-    expected_columns, expected_vertices, expected_events = run([])
+    columns, stored, events = run(sorted({c for c in cuts if c <= 160}))
+    expected_columns, expected_stored, expected_events = run([])
     for got, expected in zip(columns, expected_columns, strict=True):
         np.testing.assert_array_equal(got, expected)
-    assert vertices == expected_vertices
+    assert stored == expected_stored
     assert [(e.event_id, e.occurred_at) for e in events] == [(e.event_id, e.occurred_at) for e in expected_events]
     assert events
 

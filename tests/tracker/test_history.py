@@ -175,10 +175,10 @@ def test_what_was_before_the_first_late_fix_is_left_alone() -> None:
     engine.set_geofence(fence("f0", 500.0))
     track = engine.ingest(batch(engine, "d", np.arange(100.0), np.arange(100.0) * 20, accuracy=5.0)).track
     past = Past(track, np.zeros(100, np.uint8), [], [])
-    amendment = at_once(retell(engine.beside(), past, first_late=T0 + 60))
+    amendment = at_once(retell(engine.beside(), past, first_late=T0 + 60, last_late=T0 + 60))
     assert amendment.events == []
-    assert [e.kind for e in at_once(retell(engine.beside(), past, first_late=T0)).events] == ["enter", "exit"]
-    assert at_once(retell(engine.beside(), past, first_late=T0, until=T0 + 15)).events == []
+    assert [e.kind for e in at_once(retell(engine.beside(), past, T0, T0)).events] == ["enter", "exit"]
+    assert at_once(retell(engine.beside(), past, T0, T0, until=T0 + 15)).events == []
 
 
 def test_a_geofence_is_compared_only_since_it_is_as_it_is() -> None:
@@ -186,7 +186,7 @@ def test_a_geofence_is_compared_only_since_it_is_as_it_is() -> None:
     track = engine.ingest(batch(engine, "d", np.arange(100.0), np.arange(100.0) * 20, accuracy=5.0)).track
     past = Past(track, np.zeros(100, np.uint8), [], [])
     engine.set_geofence(replace(fence("f0", 500.0), changed_at=T0 + 1000))
-    assert at_once(retell(engine.beside(), past, first_late=T0)).events == []
+    assert at_once(retell(engine.beside(), past, T0, T0)).events == []
 
 
 def test_who_is_inside_follows_from_what_was_detected_by_then() -> None:
