@@ -1,28 +1,25 @@
 """The WebSocket shell: bytes, limits and timers of one connection; what is said on it is `api.session`'s."""
 
 import asyncio
-import logging
 import random
 import secrets
 import socket
 import sys
-from collections.abc import Sequence
 from typing import Any, cast
-from urllib.parse import urlsplit
 
 import structlog
 from prometheus_client import Gauge
 from uvicorn.server import ServerState
-from websockets.frames import CloseCode, Frame, Opcode
-from websockets.http11 import Request
+from websockets.frames import CloseCode, Opcode
 from websockets.protocol import State
-from websockets.server import ServerProtocol
-from websockets.typing import Subprotocol
 
 from api.auth import find_token
-from api.limits import TokenBucket, UserConnections
+from api.frames import Frame, FrameReader, Violation, close_code, close_frame, control
+from api.handshake import origin_allowed, shake_hands
+from api.limits import TokenBucket
 from api.services import Services
 from api.session import Session
+from api.shell import Shell
 from tracker.codec import Report, decode, encode, frame, iso
 from tracker.errors import InvalidMessage, NotAuthenticated, TrackerError
 from tracker.hub import Outbox
@@ -37,7 +34,7 @@ ROLES = {
     f"{ENDPOINT}/office": frozenset({"office", "admin"}),
 }
 """Who may connect where."""
-SUBPROTOCOL = Subprotocol("tracker.v1")
+ELSEWHERE = f"There is no WebSocket at this path; connect to {ENDPOINT}.\n"
 
 # Close codes
 TOO_MANY_MALFORMED = 4400
@@ -53,59 +50,48 @@ CLOSE_TIMEOUT_S = 10.0
 WRITE_BUFFER = 16384  # bytes; beyond them a connection is paused
 TCP_NOTSENT_LOWAT = 25  # Linux: keeps what is not sent yet where it can still be replaced by something newer
 RECONNECTS_PER_S = 500  # clients sent away on shutdown; each has to be authenticated where it comes back
-PING = b"\x89\x00"
-
-_library_log = logging.getLogger("tracker.websockets")
-_library_log.setLevel(logging.WARNING)  # at DEBUG it shows requests, and so tokens
-
-
-class Shell:
-    """All WebSockets of a server, and the one timer that looks after them."""
-
-    def __init__(self, services: Services) -> None:
-        config = services.config
-        self.services = services
-        self.users: UserConnections[WebSocket] = UserConnections(config.max_connections_per_user)
-        self._sockets: set[WebSocket] = set()
-        self._sweep_s = min(1.0, config.ping_interval_s / 4, config.idle_timeout_s / 4, config.auth_timeout_s / 4)
-        self._sweeping = False
-
-    def __len__(self) -> int:
-        return len(self._sockets)
-
-    def add(self, connection: "WebSocket") -> None:
-        """Look after a connection from now on."""
-        self._sockets.add(connection)
-        if not self._sweeping:
-            self._sweeping = True
-            asyncio.get_running_loop().call_later(self._sweep_s, self._sweep)
-
-    def remove(self, connection: "WebSocket") -> None:
-        """Look after it no more."""
-        self._sockets.discard(connection)
-
-    def _sweep(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._sweeping = bool(self._sockets)
-        if self._sweeping:
-            loop.call_later(self._sweep_s, self._sweep)
-        now = loop.time()
-        for connection in list(self._sockets):
-            connection.check(now)
+PING = control(Opcode.PING)
 
 
 class WebSocket(asyncio.Protocol):
     """One connection, from the upgrade request on."""
 
-    def __init__(self, shell: Shell, server_state: ServerState) -> None:
+    __slots__ = (
+        "_alive_at",
+        "_auth_by",
+        "_bucket",
+        "_close_by",
+        "_close_code",
+        "_config",
+        "_connection_id",
+        "_loop",
+        "_malformed",
+        "_messages",
+        "_opened_at",
+        "_outbox",
+        "_owed_pong",
+        "_partial",
+        "_path",
+        "_pinged_at",
+        "_reader",
+        "_reading",
+        "_resumed",
+        "_server_state",
+        "_services",
+        "_session",
+        "_shell",
+        "_state",
+        "_transport",
+    )
+
+    def __init__(self, shell: "Shell[WebSocket]", server_state: ServerState) -> None:
         self._shell = shell
         self._services = shell.services
         self._config = shell.services.config
         self._server_state = server_state
         self._connection_id = f"conn-{secrets.token_hex(8)}"
-        self._protocol = ServerProtocol(
-            select_subprotocol=_select_subprotocol, max_size=self._config.max_message_bytes, logger=_library_log
-        )
+        self._state = State.CONNECTING
+        self._reader = FrameReader(self._config.max_message_bytes)
         self._outbox = Outbox(
             self._write,
             self._on_slow,
@@ -116,6 +102,8 @@ class WebSocket(asyncio.Protocol):
         self._session: Session | None = None
         self._path = ""
         self._partial = b""  # of a fragmented message
+        self._owed_pong: bytes | None = None  # to the newest ping of a peer that does not read
+        self._close_code = int(CloseCode.ABNORMAL_CLOSURE)
         self._messages = 0
         self._malformed = 0
         self._reading = True
@@ -140,14 +128,16 @@ class WebSocket(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Read what came: all of it came at one time."""
-        received_at = self._services.clock()
-        self._protocol.receive_data(data)
-        for event in self._protocol.events_received():
-            if isinstance(event, Request):
-                self._open(event)
-            elif isinstance(event, Frame) and self._close_by is None:
-                self._read(event, received_at)
-        self._write_out()
+        if self._state is State.CONNECTING:
+            self._open(data)
+        elif self._state is not State.CLOSED:
+            received_at = self._services.clock()
+            try:
+                for frame_ in self._reader.receive(data):
+                    self._read(frame_, received_at)
+            except Violation as violation:
+                self._end(violation.code, violation.reason)
+                self._hang_up()
 
     def pause_writing(self) -> None:
         """The peer does not read as fast as we write."""
@@ -155,6 +145,9 @@ class WebSocket(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         """The peer has caught up."""
+        if self._owed_pong is not None:
+            self._write(self._owed_pong)
+            self._owed_pong = None
         self._outbox.resume()
         self._tell_resumed()
 
@@ -163,12 +156,11 @@ class WebSocket(asyncio.Protocol):
         self._forget()
         self._shell.remove(self)
         self._server_state.connections.discard(self)
-        if self._protocol.state is not State.CONNECTING:
-            closed = self._protocol.close_sent
+        if self._state is not State.CONNECTING:
             log.info(
                 "disconnected",
                 connection_id=self._connection_id,
-                code=int(closed.code if closed else CloseCode.ABNORMAL_CLOSURE),
+                code=self._close_code,
                 seconds=round(self._loop.time() - self._opened_at, 3),
                 messages_in=self._messages,
                 messages_out=self._outbox.delivered,
@@ -176,7 +168,7 @@ class WebSocket(asyncio.Protocol):
 
     def shutdown(self) -> None:
         """Send the client away, some time within the drain; called by uvicorn when it stops."""
-        if self._protocol.state is not State.OPEN:
+        if self._state is not State.OPEN:
             self._transport.close()
             return
         drain_s = min(self._config.drain_s, 0.5 + 2 * len(self._shell) / RECONNECTS_PER_S)
@@ -213,20 +205,19 @@ class WebSocket(asyncio.Protocol):
 
     # Opening and closing
 
-    def _open(self, request: Request) -> None:
-        self._path, _, query = request.path.partition("?")
-        if self._path in ROLES:
-            response = self._protocol.accept(request)
-        else:
-            response = self._protocol.reject(404, f"There is no WebSocket at this path; connect to {ENDPOINT}.\n")
-        self._protocol.send_response(response)
-        self._write_out()
-        if self._protocol.state is not State.OPEN:
+    def _open(self, head: bytes) -> None:
+        shaken = shake_hands(head, ROLES, ELSEWHERE)
+        if shaken is None or not shaken.accepted:
+            self._transport.write(shaken.reply if shaken else b"")
+            self._transport.close()
             return
-        if not _origin_allowed(request, self._config.allowed_origins):
+        self._state = State.OPEN
+        self._path = shaken.path
+        self._transport.write(shaken.reply)
+        if not origin_allowed(shaken.request, self._config.allowed_origins):
             self.close(NOT_ALLOWED, "Pages of this origin may not connect; add it to allowed_origins.")
             return
-        token = find_token(request.headers, query)
+        token = find_token(shaken.request.headers, shaken.query)
         if token is not None:
             self._authenticate(token)
         else:
@@ -261,9 +252,25 @@ class WebSocket(asyncio.Protocol):
 
     def close(self, code: int, reason: str) -> None:
         """Start to close, unless that has begun already."""
-        if self._protocol.state is State.OPEN:
-            self._protocol.send_close(code, reason.encode()[:123].decode(errors="ignore"))
-            self._write_out()
+        if self._state is State.OPEN:
+            self._end(code, reason)
+
+    def _end(self, code: int, reason: str = "") -> None:
+        """Say that the connection ends; the peer's answer is awaited for a while."""
+        if self._state is State.OPEN:
+            self._transport.write(close_frame(code, reason))
+            self._state = State.CLOSING
+            self._close_code = code
+            self._close_by = self._loop.time() + CLOSE_TIMEOUT_S
+            self._forget()
+            if not self._reading:
+                self._read_on()  # the peer's answer to the close
+
+    def _hang_up(self) -> None:
+        """Nothing more is written or read; the peer ends the connection, so that it can read what was written."""
+        self._state = State.CLOSED
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
 
     def _on_slow(self) -> None:
         self.close(TOO_SLOW, "This connection does not read what it subscribed to; connect again and resume.")
@@ -276,16 +283,34 @@ class WebSocket(asyncio.Protocol):
 
     # Reading
 
-    def _read(self, event: Frame, received_at: float) -> None:
+    def _read(self, received: Frame, received_at: float) -> None:
+        opcode, fin, data = received
+        if self._state is not State.OPEN:
+            if opcode == Opcode.CLOSE:
+                self._hang_up()
+            return
         now = self._loop.time()
         self._alive_at = now
         if not self._bucket.take(now):
             self.close(TOO_MANY_MESSAGES, "Too many messages; send batches, and fewer of them.")
-        elif event.opcode in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
-            data = self._partial + event.data if self._partial else bytes(event.data)
-            self._partial = b"" if event.fin else data
-            if event.fin:
+        elif opcode == Opcode.PING:
+            self._pong(data)
+        elif opcode == Opcode.CLOSE:
+            self._end(close_code(data))
+            self._hang_up()
+        elif opcode != Opcode.PONG:
+            if self._partial:
+                data = self._partial + data
+            self._partial = b"" if fin else data
+            if fin:
                 self._take(data, received_at)
+
+    def _pong(self, data: bytes) -> None:
+        pong = control(Opcode.PONG, data)
+        if self._outbox.paused:
+            self._owed_pong = pong  # nothing piles up for who does not read
+        else:
+            self._write(pong)
 
     def _take(self, data: bytes, received_at: float) -> None:
         self._messages += 1
@@ -320,21 +345,8 @@ class WebSocket(asyncio.Protocol):
     # Writing
 
     def _write(self, data: bytes) -> None:
-        if self._protocol.state is State.OPEN:
+        if self._state is State.OPEN:
             self._transport.write(data)
-
-    def _write_out(self) -> None:
-        """Write what the library has to say: handshakes, pongs, closes."""
-        for data in self._protocol.data_to_send():
-            if data:
-                self._transport.write(data)
-            elif self._transport.can_write_eof():
-                self._transport.write_eof()
-        if self._close_by is None and self._protocol.close_expected():
-            self._close_by = self._loop.time() + CLOSE_TIMEOUT_S
-            self._forget()
-            if not self._reading:
-                self._read_on()  # the peer's answer to the close
 
     def _send(self, message: ServerMessage) -> None:
         self._outbox.send(frame(encode(message)))
@@ -353,7 +365,7 @@ class WebSocket(asyncio.Protocol):
 
 def websocket_class(services: Services) -> type[asyncio.Protocol]:
     """The class that uvicorn takes as `ws=`, for the connections of this server."""
-    shell = Shell(services)
+    shell: Shell[WebSocket] = Shell(services)
     connections = Gauge("tracker_connections", "Open WebSockets.", registry=services.registry)
     connections.set_function(lambda: len(shell))
 
@@ -362,14 +374,3 @@ def websocket_class(services: Services) -> type[asyncio.Protocol]:
             super().__init__(shell, server_state)
 
     return BoundWebSocket
-
-
-def _select_subprotocol(protocol: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol | None:
-    return SUBPROTOCOL if SUBPROTOCOL in offered else None
-
-
-def _origin_allowed(request: Request, allowed: Sequence[str]) -> bool:
-    """Whether the page that connects, if it is one, is of this very host or of an allowed origin."""
-    origins = request.headers.get_all("Origin")
-    hosts = request.headers.get_all("Host")
-    return all(origin in allowed or urlsplit(origin).netloc in hosts for origin in origins)
