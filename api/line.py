@@ -15,6 +15,7 @@ from tracker.announce import delivery_messages, transition_messages
 from tracker.channels import channel
 from tracker.codec import Report, encode, frame, iso, reliable
 from tracker.drivers import Latest
+from tracker.engine import Engine
 from tracker.errors import Flag, StoreInUse, TrackerError
 from tracker.intake import Frame, Intake, Part
 from tracker.judgements import judgements
@@ -162,11 +163,11 @@ class Line:
         now = self._services.clock()
         ids = engine.driver_ids
         for latest in engine.latest(ids[row] for row in moved):
-            topics = [topic for topic in self._topics_of(latest.driver_id) if hub.wants(topic)]
+            topics = [topic for topic in self._topics_of(latest.driver_id) if hub.wants_latest(topic)]
             if topics:
-                located = self.location_frame(latest, now)
+                located = location_frame(latest, now)
                 for topic in topics:
-                    hub.put_latest(topic, latest.driver_id, located)
+                    hub.put_latest(topic, latest.driver_id, located, latest.fix_time)
 
     def _topics_of(self, driver_id: str) -> list[str]:
         engine = self._services.engine
@@ -177,20 +178,40 @@ class Line:
                 topics.append(f"order:{order_id}@customer:{engine.orders[order_id].customer_id}")
         return topics
 
-    def location_frame(self, latest: Latest, now: float) -> bytes:
-        """A whole `driver.location` frame."""
-        message = DriverLocation(
-            driver_id=latest.driver_id,
-            latitude=round(latest.latitude, 7),
-            longitude=round(latest.longitude, 7),
-            speed=_known(latest.speed, 2),
-            heading=_known(latest.course, 1),
-            accuracy=_known(latest.sigma * ACCURACY_PER_SIGMA, 1),
-            timestamp=iso(latest.fix_time),
-            age=round(max(now - latest.fix_time, 0.0), 1),
-            mock=latest.mock,
-        )
-        return frame(encode(message))
+    async def positions(self, topic: str) -> dict[str, bytes]:
+        """A whole frame with the last known position of each driver that a topic shows."""
+        now = self._services.clock()
+        return {latest.driver_id: location_frame(latest, now) for latest in located(self._services.engine, topic)}
+
+
+def located(engine: Engine, topic: str) -> list[Latest]:
+    """The drivers that a topic shows, where they are now."""
+    name = channel(topic)
+    kind, _, key = name.partition(":")
+    if name == "drivers":
+        return engine.latest()
+    if kind == "driver":
+        return engine.latest([key])
+    order = engine.orders.get(key) if kind == "order" else None
+    if order is None or order.driver_id is None or ("@customer:" in topic and not engine.visible(key)):
+        return []
+    return engine.latest([order.driver_id])
+
+
+def location_frame(latest: Latest, now: float) -> bytes:
+    """A whole `driver.location` frame."""
+    message = DriverLocation(
+        driver_id=latest.driver_id,
+        latitude=round(latest.latitude, 7),
+        longitude=round(latest.longitude, 7),
+        speed=_known(latest.speed, 2),
+        heading=_known(latest.course, 1),
+        accuracy=_known(latest.sigma * ACCURACY_PER_SIGMA, 1),
+        timestamp=iso(latest.fix_time),
+        age=round(max(now - latest.fix_time, 0.0), 1),
+        mock=latest.mock,
+    )
+    return frame(encode(message))
 
 
 def _known(value: float, digits: int) -> float | None:

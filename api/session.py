@@ -173,6 +173,7 @@ class Session:
         hub = self._services.hub
         hub.hold(topic, self._outbox)  # what is published while the past is read comes after it
         try:
+            await hub.listening(topic)
             missed, seq, recovered = await self._missed(topic, since)
         except BaseException:
             hub.leave(topic, self._outbox)
@@ -184,7 +185,7 @@ class Session:
         epoch = self._services.store.epoch
         self._send(Subscribed(channel=channel, epoch=epoch, seq=seq, recovered=recovered))
         self._join(channel, topic, after=seq)
-        self._show_positions(channel, order)
+        self._outbox.flush(Latest.of(await self._services.line.positions(topic)))
         if missed and self._outbox.paused:
             await self._resumed()  # one past at a time is enough to keep for a slow reader
 
@@ -206,23 +207,6 @@ class Session:
         missed = await store.messages(topic, after=since.seq, limit=behind) if behind else []
         whole = [seq for seq, _ in missed] == list(range(since.seq + 1, last + 1))
         return (missed, last, True) if whole else ([], last, False)
-
-    def _show_positions(self, channel: str, order: Order | None) -> None:
-        """Send the last known position of each driver that a channel shows."""
-        engine = self._services.engine
-        kind, _, name = channel.partition(":")
-        if order is not None:
-            hidden = order.ended or (self.viewer.role == "customer" and not engine.visible(order.order_id))
-            drivers = [order.driver_id] if order.driver_id and not hidden else []
-        elif kind == "driver":
-            drivers = [name]
-        elif channel == "drivers":
-            drivers = None
-        else:
-            return
-        now = self._services.clock()
-        located = self._services.line.location_frame
-        self._outbox.flush(Latest.of({latest.driver_id: located(latest, now) for latest in engine.latest(drivers)}))
 
     def _unsubscribe(self, channel: str) -> None:
         if channel not in self._topics:

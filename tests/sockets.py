@@ -24,6 +24,7 @@ from websockets.uri import parse_uri
 
 from api.auth import Authenticator, sign
 from api.config import Config
+from api.line import located
 from api.protocol import ENDPOINT, websocket_class
 from tracker.codec import Report, encode, frame, reliable
 from tracker.drivers import Latest
@@ -73,6 +74,7 @@ class LineStandIn:
         self.reports: list[tuple[str, Report, float]] = []
         self.full = False
         self.waiting: list[Callable[[], None]] = []
+        self.engine: Any = None
 
     def put(self, driver_id: str, report: Report, received_at: float, reply: Callable[[Any], None]) -> None:
         self.reports.append((driver_id, report, received_at))
@@ -90,8 +92,8 @@ class LineStandIn:
         for callback in waiting:
             callback()
 
-    def location_frame(self, latest: Latest, now: float) -> bytes:
-        return location(latest.driver_id, latest.latitude)
+    async def positions(self, topic: str) -> dict[str, bytes]:
+        return {latest.driver_id: location(latest.driver_id, latest.latitude) for latest in located(self.engine, topic)}
 
 
 class EngineStandIn:
@@ -144,6 +146,7 @@ class Running:
 
     def __post_init__(self) -> None:
         self.authenticator = Authenticator(self.config)
+        self.line.engine = self.engine
 
     def url(self, path: str = "", **query: str) -> str:
         return f"ws://127.0.0.1:{self.port}{ENDPOINT}{path}" + "".join(f"?{k}={v}" for k, v in query.items())

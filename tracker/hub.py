@@ -173,6 +173,13 @@ class Hub:
         """Whether anybody hears this topic."""
         return topic in self._members or topic in self._held
 
+    def wants_latest(self, topic: str) -> bool:
+        """Whether anybody would get a latest frame of this topic."""
+        return topic in self._members
+
+    async def listening(self, topic: str) -> None:
+        """Wait until everything that is published in a topic from now on is heard here: in one process that is so."""
+
     def publish(self, topic: str, frame: bytes, seq: int | None = None) -> None:
         """Send a reliable frame to all in a topic; with its `seq`, not again to those who have read it already."""
         for outbox, after in list(self._members.get(topic, {}).items()):
@@ -184,8 +191,8 @@ class Hub:
             if len(held) > outbox.max_messages:
                 outbox.give_up()
 
-    def put_latest(self, topic: str, key: str, frame: bytes) -> None:
-        """At the next flush send the newest frame of a key to everybody in a topic."""
+    def put_latest(self, topic: str, key: str, frame: bytes, at: float = 0.0) -> None:
+        """At the next flush send the newest frame of a key to everybody in a topic; `at` tells how new it is."""
         members = self._members.get(topic)
         if not members:
             return
