@@ -141,7 +141,7 @@ def send(
 
     It is done when the server has acknowledged every fix.
     """
-    from api.client import DriverClient
+    from api.driver_client import DriverClient
     from api.files import read_fixes
     from api.send import only_driver, report
     from api.send import send as run_send

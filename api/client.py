@@ -1,11 +1,9 @@
-"""A driver app's connection: sends fixes in batches, keeps each until it is acknowledged, and reconnects."""
+"""A client's connection that stays: it reconnects, resumes what it subscribed to, and renews its token."""
 
 import asyncio
 import random
-from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Literal, Self
 
@@ -13,80 +11,56 @@ import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 
-from tracker.errors import (
-    Conflict,
-    InvalidInput,
-    NotAllowed,
-    NotAuthenticated,
-    NotFound,
-    Overloaded,
-    StoreUnavailable,
-    TrackerError,
-)
-from tracker.messages import Fix, LocationBatch
+from tracker.errors import Conflict, InvalidInput, NotAllowed, NotAuthenticated, NotFound, TrackerError
+from tracker.messages import Acknowledge, Authenticate, ClientMessage, Since, Subscribe, Unsubscribe
 
-MAX_BATCH = 300
-"""Fixes in one message; so it stays below the 64 KiB a message may have."""
+Token = str | Callable[[], Awaitable[str]]
+"""A token, or what gives a fresh one whenever one is needed."""
+
 BACKOFF_S = 1.0
 """The first wait before connecting again is up to this; it doubles with each attempt, up to BACKOFF_CAP_S."""
 BACKOFF_CAP_S = 30.0
+REMEMBERED = 1000
+"""So many event_ids are known, to drop what is sent twice."""
 
+_NOT_AUTHENTICATED = 4401
 _FINAL: dict[int, tuple[type[TrackerError], str]] = {
-    4401: (NotAuthenticated, "the server does not accept the token"),
-    4403: (NotAllowed, "the server does not let this token send locations"),
+    _NOT_AUTHENTICATED: (NotAuthenticated, "the server does not accept the token"),
+    4403: (NotAllowed, "the server does not let this token in here"),
     4409: (Conflict, "another connection of this user took the place of this one"),
 }
-"""Close codes after which an app does not try again by itself."""
-_TEMPORARY = {error.code for error in (Overloaded, StoreUnavailable, TrackerError)}
-"""Errors after which the same batch may be sent again."""
+"""Close codes after which a client does not try again by itself."""
 
 
-@dataclass(slots=True)
-class Tally:
-    """What became of the fixes given to a client."""
-
-    sent: int = 0  # at least once
-    accepted: int = 0
-    duplicates: int = 0
-    rejected: Counter[str] = field(default_factory=Counter)  # by code
-    reconnects: int = 0
-
-    @property
-    def acknowledged(self) -> int:
-        """Fixes the server has accounted for."""
-        return self.accepted + self.duplicates + self.rejected.total()
-
-
-class DriverClient:
-    """`async with` keeps it connected; `put` takes fixes, one batch is on its way at a time, the rest waits."""
+class Client:
+    """`async with` keeps it connected. What was missed comes after a reconnect, and nothing twice."""
 
     def __init__(
         self,
         url: str,
-        token: str,
+        token: Token,
         *,
-        proxy: Literal[True] | None = True,
+        on_message: Callable[[dict[str, Any]], object] = lambda message: None,
         notify: Callable[[str], object] = lambda sentence: None,
+        proxy: Literal[True] | None = True,
     ) -> None:
         """`notify` is told in a sentence when the connection is lost; `proxy` None ignores the environment's."""
-        self.tally = Tally()
+        self.reconnects = 0
         self._url = url
         self._token = token
-        self._proxy = proxy
+        self._on_message = on_message
         self._notify = notify
-        self._waiting: deque[Fix] = deque()
-        self._batch: LocationBatch | None = None
-        self._postponed = False
-        self._seq = 0
+        self._proxy = proxy
+        self._channels: dict[str, Since | None] = {}  # with the newest message, None before the first
+        self._told: dict[str, None] = {}
         self._attempt = 0
-        self._changed = asyncio.Event()
+        self._fresh = False  # the token was fetched again because the one before was refused
         self._socket: ClientConnection | None = None
         self._ending = False
         self._task: asyncio.Task[None]
 
     async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._stay_connected())
-        self._task.add_done_callback(lambda _: self._changed.set())
         return self
 
     async def __aexit__(
@@ -96,13 +70,8 @@ class DriverClient:
         if self._socket is not None:
             await self._socket.close()
         self._task.cancel()
-        with suppress(asyncio.CancelledError, TrackerError):  # `sleep` and `drained` raise what ended it
+        with suppress(asyncio.CancelledError, TrackerError):  # `sleep` raises what ended it
             await self._task
-
-    def put(self, fixes: Iterable[Fix]) -> None:
-        """Send these as soon as can be, after all that wait already."""
-        self._waiting.extend(fixes)
-        self._changed.set()
 
     async def sleep(self, seconds: float) -> None:
         """Let time pass. Raises TrackerError as soon as the server refuses this client for good."""
@@ -110,11 +79,27 @@ class DriverClient:
         if self._task.done():
             self._task.result()
 
-    async def drained(self) -> None:
-        """Wait until every fix is acknowledged. Raises TrackerError when the server refuses this client for good."""
-        await self._until(lambda: self._task.done() or not (self._waiting or self._batch))
-        if self._task.done():
-            self._task.result()
+    async def subscribe(self, channel: str) -> None:
+        """Hear a channel from now on, across reconnects: what was missed comes first, or `recovered` is false."""
+        if channel not in self._channels:
+            self._channels[channel] = None
+            await self.send(Subscribe(channel))
+
+    async def unsubscribe(self, channel: str) -> None:
+        """Hear a channel no more."""
+        if channel in self._channels:
+            del self._channels[channel]
+            await self.send(Unsubscribe(channel))
+
+    async def send(self, message: ClientMessage) -> bool:
+        """Send a message now; False, and nothing is sent, without a connection."""
+        if self._socket is None:
+            return False
+        try:
+            await self._socket.send(msgspec.json.encode(message), text=True)
+        except ConnectionClosed:
+            return False
+        return True
 
     # The connection
 
@@ -122,22 +107,44 @@ class DriverClient:
         while True:
             wait = None
             try:
-                async with connect(
-                    self._url,
-                    additional_headers={"Authorization": f"Bearer {self._token}"},
-                    compression=None,
-                    proxy=self._proxy,
-                ) as self._socket:
-                    wait = await self._exchange(self._socket)
-                    reason = "the server closed the connection"
+                wait = await self._connect_once()
+                reason = "the server closed the connection"
             except (ConnectionClosed, InvalidHandshake, InvalidURI, OSError, TimeoutError) as error:
-                reason = _reason(error)
+                reason = _reason(error) if not self._may_renew(error) else "the token was refused"
             if self._ending:
                 return
-            self.tally.reconnects += 1
+            self.reconnects += 1
             wait = self._backoff() if wait is None else wait
             self._notify(f"{reason}; connecting again in {wait:.1f} s")
             await asyncio.sleep(wait)
+
+    async def _connect_once(self) -> float | None:
+        """Talk until the connection ends; seconds to wait before the next, if the server says so."""
+        token = self._token if isinstance(self._token, str) else await self._token()
+        headers = {"Authorization": f"Bearer {token}"}
+        async with connect(self._url, additional_headers=headers, compression=None, proxy=self._proxy) as socket:
+            self._socket = socket
+            try:
+                for channel, since in self._channels.items():
+                    await self.send(Subscribe(channel, since))
+                return await self._exchange(socket)
+            finally:
+                self._socket = None
+
+    async def _exchange(self, socket: ClientConnection) -> float | None:
+        async for text in socket:
+            message: dict[str, Any] = msgspec.json.decode(text)
+            if message.get("type") == "reconnect":
+                return float(message["after_ms"]) / 1000.0
+            await self._take(message)
+        return None
+
+    def _may_renew(self, error: Exception) -> bool:
+        """A token may end between being fetched and being used: another is fetched, once."""
+        refused = isinstance(error, ConnectionClosed) and error.rcvd and error.rcvd.code == _NOT_AUTHENTICATED
+        renew = bool(refused) and not isinstance(self._token, str) and not self._fresh
+        self._fresh = self._fresh or renew
+        return renew
 
     def _backoff(self) -> float:
         """Seconds to wait: full jitter under an exponential bound."""
@@ -145,61 +152,36 @@ class DriverClient:
         self._attempt += 1
         return random.uniform(0.0, bound)  # noqa: S311
 
-    async def _exchange(self, socket: ClientConnection) -> float | None:
-        """Send and listen until the connection ends; seconds to wait before the next, if the server says so."""
-        sending = asyncio.create_task(self._send_batches(socket))
-        try:
-            async for text in socket:
-                message = msgspec.json.decode(text)
-                if message.get("type") == "reconnect":
-                    return float(message["after_ms"]) / 1000.0
-                self._take_answer(message)
-            return None
-        finally:
-            sending.cancel()
-            with suppress(asyncio.CancelledError, ConnectionClosed):
-                await sending
+    # What comes in
 
-    async def _send_batches(self, socket: ClientConnection) -> None:
-        while True:
-            batch = await self._next_batch()
-            self._postponed = False
-            await socket.send(msgspec.json.encode(batch), text=True)
-            await self._until(lambda batch=batch: self._batch is not batch or self._postponed)  # type: ignore[misc]
-            if self._postponed:
-                await asyncio.sleep(self._backoff())
-
-    async def _next_batch(self) -> LocationBatch:
-        """The batch that is not acknowledged yet, else a new one of the fixes that wait."""
-        if self._batch is None:
-            await self._until(lambda: bool(self._waiting))
-            fixes = [self._waiting.popleft() for _ in range(min(len(self._waiting), MAX_BATCH))]
-            self._seq += 1
-            self._batch = LocationBatch(seq=self._seq, fixes=fixes)
-            self.tally.sent += len(fixes)
-        return self._batch
-
-    def _take_answer(self, message: dict[str, Any]) -> None:
-        if self._batch is None:
+    async def _take(self, message: dict[str, Any]) -> None:
+        if not await self._is_news(message):
             return
-        if message.get("type") == "location.ack" and message["seq"] == self._batch.seq:
-            self.tally.accepted += message["accepted"]
-            self.tally.duplicates += message["duplicates"]
-            self.tally.rejected.update(refused["code"] for refused in message["rejected"])
-            self._batch = None
-            self._attempt = 0
-        elif message.get("type") == "error" and message.get("ref") == self._batch.seq:
-            if message["code"] in _TEMPORARY:
-                self._postponed = True
-            else:
-                self.tally.rejected[message["code"]] += len(self._batch.fixes or ())
-                self._batch = None
-        self._changed.set()
+        match message.get("type"):
+            case "connection" if message.get("status") == "connected":
+                self._attempt, self._fresh = 0, False
+            case "subscribed":
+                self._channels[message["channel"]] = Since(message["epoch"], message["seq"])
+            case "auth.expiring" if not isinstance(self._token, str):
+                await self.send(Authenticate(await self._token()))
+        self._on_message(message)
 
-    async def _until(self, condition: Callable[[], bool]) -> None:
-        while not condition():
-            self._changed.clear()
-            await self._changed.wait()
+    async def _is_news(self, message: dict[str, Any]) -> bool:
+        """Remember how far a channel is; False for what was told before."""
+        event_id, channel = message.get("event_id"), message.get("channel")
+        if event_id is None or channel is None:
+            return True
+        since = self._channels.get(channel)
+        if since is not None:
+            since.seq = max(since.seq, message["seq"])
+        if channel.startswith("user:"):
+            await self.send(Acknowledge(channel, message["seq"]))
+        if event_id in self._told:
+            return False
+        self._told[event_id] = None
+        if len(self._told) > REMEMBERED:
+            del self._told[next(iter(self._told))]
+        return True
 
 
 def _reason(error: Exception) -> str:

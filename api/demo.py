@@ -18,8 +18,8 @@ from rich.console import Console
 
 from api.app import serve
 from api.auth import secret_of, sign
-from api.client import DriverClient
 from api.config import Config
+from api.driver_client import DriverClient
 from api.places import FENCES, NAMES, PLACES
 from api.services import Services
 from api.simulator import drive, measure

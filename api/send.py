@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from api.client import DriverClient
+from api.driver_client import DriverClient
 from api.files import Fixes
 from tracker.codec import provider_of
 from tracker.errors import InvalidInput
@@ -80,7 +80,7 @@ def report(client: DriverClient, total: int) -> str:
         f"{tally.accepted} accepted",
         f"{tally.duplicates} duplicates",
         f"{tally.rejected.total()} rejected",
-        f"{tally.reconnects} reconnects",
+        f"{client.reconnects} reconnects",
     ]
     refused = ", ".join(f"{count} {code}" for code, count in sorted(tally.rejected.items()))
     return ", ".join(parts) + (f" ({refused})" if refused else "")
