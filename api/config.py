@@ -77,6 +77,10 @@ class Config:
     """Bytes of one message; a larger one closes the socket with 1009."""
     max_connections_per_user: Count = 5
     """Sockets one user may have; a further one closes the oldest with 4409."""
+    max_channels: Count = 1000
+    """Channels one socket may be subscribed to."""
+    max_areas: Count = 10
+    """Channels `area:…` among them."""
     max_malformed: Count = 10
     """Malformed messages before a socket is closed with 4400."""
     rate_limit_per_s: float = 50.0

@@ -1,18 +1,18 @@
 """Where drivers are, to those who may see it."""
 
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Any
 
 from starlette.responses import Response
 
 from api.http_documents import expected
 from api.http_requests import GEOJSON, Call, Page, respond
 from geo.motion import ACCURACY_PER_SIGMA
+from tracker import liveness
 from tracker.codec import iso
 from tracker.drivers import Latest
 from tracker.errors import NotAllowed, NotFound
 from tracker.records import Order
-from tracker.settings import EngineSettings
 
 
 async def list_drivers(call: Call) -> Response:
@@ -41,13 +41,6 @@ async def get_driver(call: Call) -> Response:
     return respond(_feature(body), media_type=GEOJSON) if call.wants_geojson() else respond(body)
 
 
-def liveness(age_s: float, settings: EngineSettings) -> Literal["live", "late", "silent"]:
-    """What the age of a driver's newest fix says of them."""
-    if age_s < settings.late_after_s:
-        return "live"
-    return "late" if age_s < settings.silent_after_s else "silent"
-
-
 def _visible_to(call: Call) -> set[str] | None:
     """Drivers this viewer may see; None: all."""
     viewer = call.viewer
@@ -68,7 +61,8 @@ def _own_orders(call: Call, orders: Iterable[Order]) -> list[Order]:
 def _driver(call: Call, latest: Latest) -> dict[str, Any]:
     """The newest position, how old it is, and which order comes next and when."""
     engine = call.services.engine
-    age = max(call.services.clock() - latest.fix_time, 0.0)
+    now = call.services.clock()
+    age, doing = max(now - latest.fix_time, 0.0), liveness.of(latest, now, call.services.config.engine)
     orders = _own_orders(call, (engine.orders[order_id] for order_id in engine.orders_of(latest.driver_id)))
     following = orders[0].order_id if orders else None
     return {
@@ -81,7 +75,8 @@ def _driver(call: Call, latest: Latest) -> dict[str, Any]:
         "timestamp": iso(latest.fix_time),
         "age": round(age, 1),
         "mock": latest.mock,
-        "status": liveness(age, call.services.config.engine),
+        "status": doing.status,
+        "since": iso(doing.since),
         "order": None if following is None else {"order_id": following} | expected(call, following),
     }
 

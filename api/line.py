@@ -11,7 +11,9 @@ import structlog
 from api.services import Services
 from geo.motion import ACCURACY_PER_SIGMA
 from storage.store import Commit, Committed
-from tracker.announce import delivery_messages, transition_messages
+from tracker import liveness
+from tracker.announce import delivery_messages, status_message, status_messages, transition_messages
+from tracker.areas import Areas, area_of
 from tracker.channels import channel
 from tracker.codec import Report, encode, frame, iso, reliable
 from tracker.drivers import Latest
@@ -20,9 +22,11 @@ from tracker.errors import Flag, StoreInUse, TrackerError
 from tracker.intake import Frame, Intake, Part
 from tracker.judgements import judgements
 from tracker.messages import DriverLocation, Error, LocationAck
-from tracker.records import Delivery, Event, Message, Transition, Updates
+from tracker.records import Delivery, Event, Floats, Ints, Message, Transition, Updates
 
 log = structlog.get_logger()
+
+AREA = "area:"
 
 
 class Line:
@@ -35,6 +39,7 @@ class Line:
         self._idle = asyncio.Event()
         self._idle.set()
         self._moved: set[int] = set()
+        self._areas = Areas()
         self._waiting: list[Callable[[], None]] = []
         self.counts: Counter[str] = Counter()
         """Fixes by what became of them."""
@@ -89,9 +94,13 @@ class Line:
 
     def time_passes(self) -> None:
         """Have the engine see what time it is; what comes of it is stored and told as always."""
-        events = self._services.engine.tick(self._services.clock())
-        if events:
-            self._store(Commit(events=events, messages=self._messages_of(events)))
+        now = self._services.clock()
+        events = self._services.engine.tick(now)
+        messages = self._messages_of(events)
+        for driver in self._services.engine.changed_liveness(now):
+            messages += status_messages(driver, self._topics_of(driver.driver_id), now)
+        if messages:
+            self._store(Commit(events=events, messages=messages))
 
     def _commit_of(self, updates: Updates) -> Commit:
         return Commit(
@@ -162,12 +171,38 @@ class Line:
         engine, hub = self._services.engine, self._services.hub
         now = self._services.clock()
         ids = engine.driver_ids
-        for latest in engine.latest(ids[row] for row in moved):
+        drivers = engine.latest(ids[row] for row in moved)
+        watched = self._watched_by(drivers)
+        for place, latest in enumerate(drivers):
             topics = [topic for topic in self._topics_of(latest.driver_id) if hub.wants_latest(topic)]
+            topics += watched.get(place, ())
             if topics:
                 located = location_frame(latest, now)
                 for topic in topics:
                     hub.put_latest(topic, latest.driver_id, located, latest.fix_time)
+
+    def _watch(self, topic: str) -> list[Latest]:
+        """Let an area hear of drivers from now on; those who are in it now."""
+        drivers = self._services.engine.latest()
+        area = area_of(topic.removeprefix(AREA))
+        return [drivers[place] for place in self._areas.add(topic, area, *self._places(drivers))]
+
+    def _watched_by(self, drivers: list[Latest]) -> dict[int, list[str]]:
+        """The areas that each of these drivers, by index, is in or has just left."""
+        watched: dict[int, list[str]] = {}
+        if not len(self._areas):
+            return watched
+        self._areas.keep(filter(self._services.hub.wants_latest, self._areas))
+        for topic, places in self._areas.moved(*self._places(drivers)).items():
+            for place in places:
+                watched.setdefault(place, []).append(topic)
+        return watched
+
+    def _places(self, drivers: list[Latest]) -> tuple[Ints, Floats, Floats]:
+        """Rows, longitudes and latitudes."""
+        rows = np.array([self._services.engine.driver_row(latest.driver_id) for latest in drivers], np.int64)
+        longitude, latitude = np.array([(latest.longitude, latest.latitude) for latest in drivers]).reshape(-1, 2).T
+        return rows, longitude, latitude
 
     def _topics_of(self, driver_id: str) -> list[str]:
         engine = self._services.engine
@@ -179,9 +214,14 @@ class Line:
         return topics
 
     async def positions(self, topic: str) -> dict[str, bytes]:
-        """A whole frame with the last known position of each driver that a topic shows."""
-        now = self._services.clock()
-        return {latest.driver_id: location_frame(latest, now) for latest in located(self._services.engine, topic)}
+        """Whole frames with the status and the last known position of each driver that a topic shows."""
+        now, settings = self._services.clock(), self._config.engine
+        drivers = self._watch(topic) if topic.startswith(AREA) else located(self._services.engine, topic)
+        return {
+            latest.driver_id: frame(encode(status_message(liveness.of(latest, now, settings))))
+            + location_frame(latest, now)
+            for latest in drivers
+        }
 
 
 def located(engine: Engine, topic: str) -> list[Latest]:

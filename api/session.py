@@ -10,7 +10,7 @@ from api.auth import Claims
 from api.services import Services
 from tracker import channels
 from tracker.codec import Report, encode, frame, iso, reliable
-from tracker.errors import NotAllowed, Overloaded, TokenExpired, TrackerError, UnknownChannel
+from tracker.errors import LimitExceeded, NotAllowed, Overloaded, TokenExpired, TrackerError, UnknownChannel
 from tracker.hub import Latest, Outbox
 from tracker.messages import (
     Acknowledge,
@@ -169,6 +169,7 @@ class Session:
         topic = channels.topic(self.viewer, channel, order)
         if self._outbox.closed:
             return
+        self._check_limits(channel)
         self._leave(channel)
         hub = self._services.hub
         hub.hold(topic, self._outbox)  # what is published while the past is read comes after it
@@ -207,6 +208,16 @@ class Session:
         missed = await store.messages(topic, after=since.seq, limit=behind) if behind else []
         whole = [seq for seq, _ in missed] == list(range(since.seq + 1, last + 1))
         return (missed, last, True) if whole else ([], last, False)
+
+    def _check_limits(self, channel: str) -> None:
+        """Raises LimitExceeded where one channel more is too many."""
+        others = [joined for joined in self._topics if joined != channel]
+        areas = [joined for joined in others if joined.startswith("area:")]
+        config = self._services.config
+        if len(others) >= config.max_channels:
+            raise LimitExceeded(f"A connection has at most {config.max_channels} channels; leave one first.")
+        if channel.startswith("area:") and len(areas) >= config.max_areas:
+            raise LimitExceeded(f"A connection has at most {config.max_areas} areas; leave one first.")
 
     def _unsubscribe(self, channel: str) -> None:
         if channel not in self._topics:

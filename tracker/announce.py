@@ -6,8 +6,10 @@ from msgspec import UNSET, UnsetType
 
 from tracker.channels import order_topics
 from tracker.codec import encode, iso
+from tracker.liveness import Liveness
 from tracker.messages import (
     DeliveryUpdate,
+    DriverStatus,
     EventAmended,
     GeofenceEvent,
     OrderCreated,
@@ -81,6 +83,22 @@ def amended_messages(event: Event, orders: Mapping[str, Order]) -> list[Message]
         topics = [f"geofence:{fence}", f"driver:{event.driver_id}"]
     identity = event_id("event.amended", event.event_id, event.version)
     return _messages(message, topics, identity, event.detected_at, "low")
+
+
+def status_message(driver: Liveness) -> DriverStatus:
+    """`driver.status`."""
+    return DriverStatus(
+        driver_id=driver.driver_id,
+        status=driver.status,
+        since=iso(driver.since),
+        timestamp=iso(driver.fix_time),
+    )
+
+
+def status_messages(driver: Liveness, topics: list[str], now: float) -> list[Message]:
+    """`driver.status` to those who may see the driver."""
+    identity = event_id("driver.status", driver.driver_id, driver.status, round(driver.since * 1000))
+    return _messages(status_message(driver), topics, identity, now, "low")
 
 
 def order_messages(message: OrderCreated | OrderUpdated, order: Order, *, event_id: str, now: float) -> list[Message]:

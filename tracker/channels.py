@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from tracker.areas import area_of
 from tracker.errors import NotAllowed, NotFound, UnknownChannel
 from tracker.records import Order
 
@@ -60,7 +61,8 @@ def order_id_of(channel: str) -> str | None:
 def topic(viewer: Viewer, channel: str, order: Order | None) -> str:
     """The topic this viewer joins for a channel; `order` is the one the channel is about, None where there is none.
 
-    Raises UnknownChannel, NotAllowed, and NotFound to the office for an order that does not exist.
+    Raises UnknownChannel, NotAllowed, InvalidInput for an area that is none, and NotFound to the office for an order
+    that does not exist.
     """
     if channel == "system":
         return channel
@@ -71,7 +73,7 @@ def topic(viewer: Viewer, channel: str, order: Order | None) -> str:
     if rule is None or not key:
         raise UnknownChannel(
             f"There is no channel {channel[:80]!r}; there are orders, drivers, routes, customers, system, order:ID, "
-            "driver:ID, geofence:ID and user:ID."
+            "driver:ID, geofence:ID, area:minLon,minLat,maxLon,maxLat and user:ID."
         )
     if not is_id(key):
         raise UnknownChannel(f"No {kind} can have the id in this channel's name.")
@@ -129,6 +131,13 @@ def _geofence(viewer: Viewer, key: str, order: Order | None) -> str:
     raise NotAllowed("Only the office may watch geofences.")
 
 
+def _area(viewer: Viewer, key: str, order: Order | None) -> str:
+    if viewer.is_office:
+        area_of(key)
+        return f"area:{key}"
+    raise NotAllowed("Only the office may watch areas.")
+
+
 def _user(viewer: Viewer, key: str, order: Order | None) -> str:
     if viewer.user_id == key:
         return f"user:{key}"
@@ -139,5 +148,6 @@ _RULES: dict[str, Callable[[Viewer, str, Order | None], str]] = {
     "order": _order,
     "driver": _driver,
     "geofence": _geofence,
+    "area": _area,
     "user": _user,
 }

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import nan
 
 import numpy as np
 
@@ -27,10 +28,15 @@ class Latest:
     course: float
     sigma: float
     mock: bool
+    live_since: float = nan
+    """When he was last found to report again after a silence, or for the first time; NaN before anybody looked."""
 
 
 class DriverTable:
     """Rows never move, and ids are never taken back; `ids[row]` is the driver of a row."""
+
+    NEW, RESTORED = -2, -1
+    """In `told`: nothing has been told of a driver; nor need it be, as it was before a restart."""
 
     def __init__(self) -> None:
         self.ids: list[str] = []
@@ -50,6 +56,10 @@ class DriverTable:
         """Its Source."""
         self.stand = np.full((_FIRST_CAPACITY, stands.FIELDS), np.nan)
         """Where each stands, as `tracker.stands` keeps it."""
+        self.told = np.full(_FIRST_CAPACITY, self.NEW, np.int8)
+        """Which status of each was told last, as `tracker.liveness` counts them."""
+        self.live_since = np.full(_FIRST_CAPACITY, np.nan)
+        """Since when each is live, or was before he fell silent."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -94,6 +104,8 @@ class DriverTable:
         self.measured = np.concatenate([self.measured, np.full((extra, 5), np.nan)])
         self.source = np.concatenate([self.source, np.zeros(extra, np.uint8)])
         self.stand = np.concatenate([self.stand, np.full((extra, stands.FIELDS), np.nan)])
+        self.told = np.concatenate([self.told, np.full(extra, self.NEW, np.int8)])
+        self.live_since = np.concatenate([self.live_since, np.full(extra, np.nan)])
 
     def latest(self, rows: Iterable[int] | Ints) -> list[Latest]:
         """Where these drivers are; those never seen are left out."""
@@ -109,10 +121,11 @@ class DriverTable:
             f.sigma[index],
         ]
         mock = (self.source[index] & Source.MOCK) != 0
+        more = (mock, self.live_since[index])
         ids = self.ids
         return [
             Latest(ids[row], *values)
-            for row, *values in zip(index.tolist(), *(column.tolist() for column in (*columns, mock)), strict=True)
+            for row, *values in zip(index.tolist(), *(column.tolist() for column in (*columns, *more)), strict=True)
         ]
 
 

@@ -5,11 +5,12 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from geo import kalman
-from tracker import deliveries, gate, tracks
+from tracker import deliveries, gate, liveness, tracks
 from tracker.drivers import DriverTable, Latest
 from tracker.errors import Flag
 from tracker.eta import Predictions
 from tracker.eta_model import EtaModel
+from tracker.liveness import Liveness
 from tracker.orders import OrderTable, Stage
 from tracker.records import (
     Delivery,
@@ -200,6 +201,10 @@ class Engine:
         """What the mere passing of time brings about: the ETA of silent drivers is withdrawn."""
         return [*self._predictions.withdraw(now)]
 
+    def changed_liveness(self, now: float) -> list[Liveness]:
+        """Drivers who have become live, late or silent since this was asked last."""
+        return liveness.changed(self._drivers, now, self._settings)
+
     def use_model(self, model: EtaModel) -> None:
         """Predict arrivals by this model from now on."""
         self._predictions.use(model)
@@ -264,6 +269,7 @@ class Engine:
         driver, time, speed = batch.driver[index], batch.fix_time[index], batch.speed[index]
         self._motion.advance(driver, time, latitude, longitude, speed, sigma, self._drivers.ids)
         self._drivers.advance(batch, live, live[:0], flag)
+        self._drivers.told[: len(self._drivers)] = self._drivers.RESTORED
         for driver_id, fix_time in newest:
             self._drivers.stored[self.driver_row(driver_id)] = fix_time
         for geofence in geofences:

@@ -12,6 +12,7 @@ TrackerError
 ├── UnknownChannel
 ├── NotFound
 ├── Conflict
+├── LimitExceeded
 ├── Overloaded             temporary: try again
 ├── StoreUnavailable       temporary: try again
 ├── StoreInUse
@@ -112,6 +113,13 @@ class Conflict(TrackerError):
 
     code = "conflict"
     status = 409
+
+
+class LimitExceeded(TrackerError):
+    """There are as many of these as there may be; give one up first."""
+
+    code = "limit_exceeded"
+    status = 429
 
 
 class Overloaded(TrackerError):

@@ -206,6 +206,15 @@ class DriverLocation(ServerMessage, tag="driver.location", kw_only=True):
     mock: bool = False
 
 
+class DriverStatus(ServerMessage, tag="driver.status", kw_only=True):
+    """A driver is live, late or silent since a moment; `timestamp` is that of the newest fix."""
+
+    driver_id: str
+    status: Literal["live", "late", "silent"]
+    since: str
+    timestamp: str
+
+
 class DeliveryUpdate(ServerMessage, tag="delivery.update", kw_only=True):
     """A delivery reached a status."""
 

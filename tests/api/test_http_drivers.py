@@ -2,10 +2,8 @@
 
 from collections.abc import AsyncIterator
 
-import pytest
 import pytest_asyncio
 
-from api.http_drivers import liveness
 from tests.fixes import LATITUDE, LONGITUDE, T0
 from tests.site import CUSTOMER, DRIVER, OFFICE, STRANGERS, Site, order_body, refused, site
 from tracker.codec import iso
@@ -25,20 +23,13 @@ async def test_a_driver_is_where_the_last_fix_was(api: Site):
     assert driver.pop("accuracy") > 0
     assert driver == {
         "driver_id": "D1", "latitude": LATITUDE, "longitude": LONGITUDE, "speed": 8.0, "heading": 45.0,
-        "timestamp": iso(T0), "age": 4.2, "mock": False, "status": "live", "order": None,
+        "timestamp": iso(T0), "age": 4.2, "mock": False, "status": "live", "since": iso(T0), "order": None,
     }  # fmt: skip
 
 
 async def test_what_a_phone_does_not_say_is_null(api: Site):
     await api.drive("D1", [0.0], [0.0])
     assert (await api.get(OFFICE, "drivers/D1"))["heading"] is None
-
-
-@pytest.mark.parametrize(
-    ("age_s", "status"), [(0, "live"), (59.9, "live"), (60, "late"), (299.9, "late"), (300, "silent"), (1e9, "silent")]
-)
-def test_a_silent_driver_is_shown_as_silent(age_s: float, status: str):
-    assert liveness(age_s, EngineSettings()) == status
 
 
 async def test_a_status_follows_the_settings(sqlite_url: str):

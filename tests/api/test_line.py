@@ -22,11 +22,11 @@ def report(*t: float, seq: int = 1, latitude: float = LATITUDE) -> Report:
     return Report(seq, np.array(fixes).reshape(-1, 7))
 
 
-async def put(here: Site, driver_id: str, *reports: Report) -> list[LocationAck | Error]:
+async def put(here: Site, driver_id: str, *reports: Report, now: float = T0) -> list[LocationAck | Error]:
     """Give the line these reports at once; their answers, in the order they came."""
     answers: asyncio.Queue[LocationAck | Error] = asyncio.Queue()
     for each in reports:
-        here.services.line.put(driver_id, each, T0, answers.put_nowait)
+        here.services.line.put(driver_id, each, now, answers.put_nowait)
     async with asyncio.timeout(10):
         return [await answers.get() for _ in reports]
 
@@ -100,6 +100,43 @@ async def test_a_customer_does_not_see_a_driver_who_is_far_and_has_others_first(
     await put(here, "d", report(0, 1, 2))
     await office.until(b"driver.location")
     assert b"driver.location" not in customer.heard
+
+
+async def test_a_change_of_status_is_told_once_to_those_who_may_see_the_driver(here: Site) -> None:
+    await here.put("orders/o1", order_body(driver_id="d"))
+    ears = [Ear(here, topic) for topic in ("drivers", "driver:d", "order:o1@customer:C1")]
+    await put(here, "d", report(0, 1, 2))
+    for age, status in [(0.0, b"live"), (60.0, b"late"), (300.0, b"silent")]:
+        here.clock.now = T0 + 2 + age
+        for _ in range(2):
+            here.services.line.time_passes()
+        for ear in ears:
+            await ear.until(b'"status":"' + status)
+    assert [ear.heard.count(b"driver.status") for ear in ears] == [3, 3, 3]
+    assert b'"since":"2025-10-09T08:58:22Z"' in ears[0].heard
+
+
+async def test_an_area_is_told_of_who_is_inside_and_of_who_left(here: Site) -> None:
+    topic = f"area:{LONGITUDE - 0.1},{LATITUDE - 0.1},{LONGITUDE + 0.1},{LATITUDE + 0.1}"
+    await put(here, "d", report(0))
+    await put(here, "far", report(0, latitude=LATITUDE + 1))
+    ear = Ear(here, topic)
+    (shown,) = (await here.services.line.positions(topic)).items()
+    assert shown[0] == "d"
+    assert shown[1].index(b'"driver.status"') < shown[1].index(b'"driver.location"')
+    await put(here, "far", report(1, latitude=LATITUDE + 1))
+    await put(here, "d", report(1))
+    await ear.until(b"2025-10-09T08:53:21Z")
+    assert b'"driver_id":"far"' not in ear.heard
+    await put(here, "d", report(2000, latitude=LATITUDE + 0.2), now=T0 + 2000)
+    await ear.until(b"2025-10-09T09:26:40Z")
+    await put(here, "d", report(4000, latitude=LATITUDE + 0.3), now=T0 + 4000)
+    await put(here, "far", report(4000), now=T0 + 4000)
+    await ear.until(b'"driver_id":"far"')
+    located = [
+        m.split(b'"timestamp"')[1][13:21] for m in ear.heard.split(b"driver.location") if b'"driver_id":"d"' in m
+    ]
+    assert located[-1] == b"09:26:40", "once more outside, and then no more"
 
 
 async def test_a_fault_of_the_engine_is_answered_and_the_next_report_goes_through(here: Site, monkeypatch) -> None:

@@ -156,6 +156,17 @@ async def test_a_flush_brings_the_newest_positions():
         assert await client.alive()
 
 
+async def test_a_connection_has_a_bounded_number_of_channels_and_areas():
+    async with serving(max_channels=3, max_areas=2) as server, server.client() as client:
+        assert (await client.ask("subscribe", channel="area:1,2,3"))["code"] == "invalid_input"
+        for box in ("1,2,3,4", "5,6,7,8", "1,2,3,4"):
+            assert (await client.ask("subscribe", channel=f"area:{box}"))["type"] == "subscribed"
+        assert (await client.ask("subscribe", channel="area:0,0,1,1"))["code"] == "limit_exceeded"
+        assert (await client.ask("subscribe", channel="orders"))["code"] == "limit_exceeded"
+        await client.ask("unsubscribe", channel="area:1,2,3,4")
+        assert (await client.ask("subscribe", channel="orders"))["type"] == "subscribed"
+
+
 # Resuming
 
 

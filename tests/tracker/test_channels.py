@@ -23,7 +23,8 @@ def order(order_id: str = "X", customer_id: str = "C1", driver_id: str | None = 
 
 @pytest.mark.parametrize("viewer", STAFF)
 @pytest.mark.parametrize(
-    "name", ["orders", "drivers", "routes", "customers", "system", "order:X", "driver:D1", "geofence:depot-1"]
+    "name",
+    ["orders", "drivers", "routes", "customers", "system", "order:X", "driver:D1", "geofence:depot-1", "area:1,2,3,4"],
 )
 def test_the_office_joins_every_channel_whole(viewer, name):
     assert topic(viewer, name, order()) == name
@@ -58,6 +59,8 @@ def test_others_join_their_own_part(viewer, name, joined):
         (DRIVER, "driver:D2"),
         (DRIVER, "driver:D-user"),
         (DRIVER, "geofence:depot-1"),
+        (DRIVER, "area:1,2,3,4"),
+        (CUSTOMER, "area:1,2,3,4"),
         (DRIVER, "user:D1"),
         (CUSTOMER, "drivers"),
         (CUSTOMER, "routes"),
@@ -122,7 +125,6 @@ def test_who_is_driver_and_customer_acts_only_as_the_role_says(role, name, given
         "driver:",
         "user:",
         "bogus:1",
-        "area:121.5,25.0,121.6,25.1",
         "orders@driver:D2",
         "order:X@customer:C1",
         "order:X@driver:D1",

@@ -16,6 +16,7 @@ from tracker.messages import (
     DeliveryConfirmed,
     DeliveryUpdate,
     DriverLocation,
+    DriverStatus,
     Error,
     EventAmended,
     GeofenceEvent,
@@ -83,6 +84,7 @@ FROM_THE_SERVER = [
         '{"type":"driver.location","driver_id":"DRIVER789","latitude":25.033,"longitude":121.5654,"speed":8.3,'
         '"heading":45.0,"accuracy":6.5,"timestamp":"2025-01-20T10:30:00Z","age":0.4}',
     ),
+    (DriverStatus, '{"type":"driver.status","driver_id":"D","status":"silent","since":"t","timestamp":"t"}'),
     (
         DeliveryUpdate,
         '{"type":"delivery.update","status":"driver_arrived","message":"司機已到達，請準備接收瓦斯",'
