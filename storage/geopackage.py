@@ -3,17 +3,19 @@
 import asyncio
 import fcntl
 import sqlite3
+import struct
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from itertools import repeat
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
 import numpy as np
 
-from storage.migrate import APPLIED, HISTORY, migrations, pending
-from storage.reading import Reading
+from storage.migrate import APPLIED, HISTORY, check, migrations, pending
+from storage.moments import Questions
 from storage.rows import Row, Statement, Values
 from storage.segments import COLUMNS, Block, blocks
 from storage.store import Commit, Committed
@@ -25,7 +27,11 @@ T = TypeVar("T")
 
 TEMPORARY = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL", "SQLITE_IOERR", "SQLITE_NOMEM")
 _BUSY_TIMEOUT_S = 5.0  # for another program, such as QGIS, that writes at this moment
+_DOUBLE = struct.Struct("<d")
 _HEADER = 40  # bytes before the WKB: 8 and an envelope of four doubles
+
+_BOUNDS = {"ST_MinX": 8, "ST_MaxX": 16, "ST_MinY": 24, "ST_MaxY": 32}
+"""The functions that the triggers of an R-tree call, and where in a path's header their answers are."""
 
 INSERT_TRACK = (
     f"INSERT INTO tracks ({', '.join(COLUMNS)}) "  # noqa: S608 a constant
@@ -33,10 +39,14 @@ INSERT_TRACK = (
 )
 
 
-class GeoPackage(Reading):
+class GeoPackage(Questions):
     """All happens in one thread, one call after the other; a lock on a file beside it keeps other servers out."""
 
     wkb = f"substr(path, {_HEADER + 1})"
+    overlap = (
+        "rtree_tracks_path AS r CROSS JOIN tracks AS t ON t.id = r.id WHERE r.maxx >= $1 AND r.minx <= $2 "
+        "AND r.maxy >= $3 AND r.miny <= $4 AND t.end_time >= $5 AND t.start_time < $6"
+    )
     reals = ("speed", "course", "accuracy")
 
     def __init__(self, path: Path) -> None:
@@ -46,11 +56,11 @@ class GeoPackage(Reading):
         self._connection: sqlite3.Connection | None = None
         self._thread: ThreadPoolExecutor | None = None
 
-    async def open(self) -> None:
+    async def open(self, *, read_only: bool = False) -> None:
         """As in Store."""
         self._thread = ThreadPoolExecutor(1, "geopackage")
         try:
-            await self._call(self._open)
+            await self._call(self._open_to_read if read_only else self._open)
         except BaseException:
             await self.close()
             raise
@@ -102,9 +112,26 @@ class GeoPackage(Reading):
                 raise
             raise ConfigurationError(f"{self._path} cannot be used as a store: {error}", field="store") from error
 
+    def _open_to_read(self) -> None:
+        if not self._path.exists():
+            raise ConfigurationError(f"there is no store {self._path}; run `tracker migrate` first", field="store")
+        uri = f"{self._path.absolute().as_uri()}?mode=ro"
+        connection = self._connection = sqlite3.connect(uri, uri=True, timeout=_BUSY_TIMEOUT_S, isolation_level=None)
+        connection.row_factory = sqlite3.Row
+        try:
+            check(migrations("sqlite"), {row["version"]: row["checksum"] for row in connection.execute(APPLIED)})
+            self.epoch = connection.execute("SELECT epoch FROM store").fetchone()["epoch"]
+        except sqlite3.Error as error:
+            if _temporary(error):
+                raise
+            raise ConfigurationError(f"{self._path} is not a store: {error}", field="store") from error
+
     def _connect(self) -> None:
         connection = self._connection = sqlite3.connect(self._path, timeout=_BUSY_TIMEOUT_S, isolation_level=None)
         connection.row_factory = sqlite3.Row
+        for name, place in _BOUNDS.items():
+            connection.create_function(name, 1, partial(_bound, place), deterministic=True)
+        connection.create_function("ST_IsEmpty", 1, lambda path: path is None, deterministic=True)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")  # a commit is on the disk when it returns
         connection.execute(HISTORY)
@@ -123,6 +150,8 @@ class GeoPackage(Reading):
             self._lock = None
 
     def _commit(self, commit: Commit) -> Committed:
+        if self._lock is None:
+            raise ConfigurationError("the store was opened to read only")
         transaction = steps(commit, self.wkb)
         rows: Any = None  # what a generator is sent first
         assert self._connection is not None
@@ -191,6 +220,11 @@ def _each(column: np.ndarray) -> Iterator[memoryview]:
     data = memoryview(column.tobytes())
     size = len(data) // len(column)
     return (data[start : start + size] for start in range(0, len(data), size))
+
+
+def _bound(place: int, path: bytes) -> float:
+    bound: float = _DOUBLE.unpack_from(path, place)[0]
+    return bound
 
 
 @contextmanager

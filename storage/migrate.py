@@ -62,3 +62,9 @@ def pending(known: list[Migration], applied: Mapping[int, str]) -> list[Migratio
                 "restore the file, and put the change into a new migration"
             )
     return [migration for migration in known if migration.version not in applied]
+
+
+def check(known: list[Migration], applied: Mapping[int, str]) -> None:
+    """Raises ConfigurationError where a store cannot be read as it is."""
+    if pending(known, applied):
+        raise ConfigurationError("the store has an older schema; run `tracker migrate` first", field="store")

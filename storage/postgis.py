@@ -9,8 +9,8 @@ from uuid import uuid4
 import asyncpg
 import numpy as np
 
-from storage.migrate import APPLIED, HISTORY, migrations, pending
-from storage.reading import Reading
+from storage.migrate import APPLIED, HISTORY, check, migrations, pending
+from storage.moments import Questions
 from storage.retry import pause
 from storage.rows import Row, Statement
 from storage.segments import COLUMNS, Block, blocks
@@ -34,6 +34,7 @@ NO_POSTGIS = ("0A000", "42501", "58P01")  # not installed in one or another vers
 COMMAND_TIMEOUT_S = 30.0
 READERS = 4
 CLOSED = "the store is closed"
+READ_ONLY = "the store was opened to read only"
 _FLOAT4 = 700  # oid of the type real
 
 SESSION = {
@@ -45,7 +46,7 @@ SESSION = {
 }
 
 
-class PostGIS(Reading):
+class PostGIS(Questions):
     """One connection writes, and holds the writer's lock; a small pool reads.
 
     When the answer to COMMIT is lost, nobody knows how it ended: the old session may still be at it. The next session
@@ -54,6 +55,10 @@ class PostGIS(Reading):
     """
 
     wkb = "ST_AsBinary(path, 'NDR')"
+    overlap = (
+        "tracks AS t WHERE t.path &&& "
+        "ST_SetSRID(ST_MakeLine(ST_MakePointM($1, $3, $5), ST_MakePointM($2, $4, $6)), 4326)"
+    )
     reals = ("array_send(speed)", "array_send(course)", "array_send(accuracy)")
 
     def __init__(self, url: str) -> None:
@@ -63,17 +68,27 @@ class PostGIS(Reading):
         self._connection: asyncpg.Connection | None = None
         self._backend: int | None = None  # process id of the newest writing session
         self._one_at_a_time = asyncio.Lock()
+        self._read_only = False
 
-    async def open(self) -> None:
+    async def open(self, *, read_only: bool = False) -> None:
         """As in Store."""
+        session = {**SESSION, "default_transaction_read_only": "on"} if read_only else SESSION
+        self._read_only = read_only
         try:
             with _unavailable():
-                connection = await self._writing()
-                await _migrate(connection)
-                self.epoch = await connection.fetchval("SELECT epoch FROM store")
+                if not read_only:
+                    await _migrate(await self._writing())
                 self._pool = await asyncpg.create_pool(
-                    self._url, min_size=0, max_size=READERS, command_timeout=COMMAND_TIMEOUT_S, server_settings=SESSION
+                    self._url, min_size=0, max_size=READERS, command_timeout=COMMAND_TIMEOUT_S, server_settings=session
                 )
+                if read_only:
+                    check(migrations("postgis"), dict(await self._pool.fetch(APPLIED)))
+                self.epoch = await self._pool.fetchval("SELECT epoch FROM store")
+        except asyncpg.UndefinedTableError:
+            await self.close()
+            raise ConfigurationError(
+                "there is no store in this database; run `tracker migrate` first", field="store"
+            ) from None
         except BaseException:
             await self.close()
             raise
@@ -138,6 +153,8 @@ class PostGIS(Reading):
 
     async def _writing(self) -> asyncpg.Connection:
         """The connection that writes; a new one when the old one is gone."""
+        if self._read_only:
+            raise ConfigurationError(READ_ONLY)
         if self._connection is None or self._connection.is_closed():
             self._connection = await self._connect()
         return self._connection

@@ -1,9 +1,13 @@
 """What a store must do; the embedded one and PostGIS both do exactly this."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
+import msgspec
+
+from geo.fences import Area, Circle
 from tracker.judgements import Judgement
 from tracker.records import Bools, Delivery, Event, Flags, Geofence, Message, Order, Route, Track
 from tracker.scores import Score
@@ -12,6 +16,41 @@ Document = Order | Geofence | Route
 Span = tuple[str, float, float]
 """driver_id, first and last fix_time."""
 D = TypeVar("D", Order, Geofence, Route)
+
+
+class Pass(msgspec.Struct, frozen=True):
+    """A driver was in an area, from where his way crossed its boundary to where it did again."""
+
+    driver_id: str
+    entered_at: float
+    left_at: float
+    entered: bool  # whether the way in was seen: else his fixes, or the time asked for, begin inside
+    left: bool
+    gap_s: float  # the longest time between two fixes of it
+    closest_at: float  # to the centre of a circle; of an area when he entered
+    distance: float  # metres, then; NaN of an area
+    latitude: float  # where he was then
+    longitude: float
+
+
+class Fix(msgspec.Struct, frozen=True):
+    """A fix as it was measured; NaN is not known."""
+
+    fix_time: float
+    latitude: float
+    longitude: float
+    speed: float
+    course: float
+    accuracy: float
+
+
+class Moment(msgspec.Struct, frozen=True):
+    """Where a driver was at a time: between which two fixes, each None where there is none."""
+
+    before: Fix | None  # at that time or before it
+    after: Fix | None  # after it; None when `before` is at that very time
+    latitude: float  # NaN where nothing is known: outside of his track, or in a silence
+    longitude: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +108,8 @@ class Store(Protocol):
     epoch: str
     """Made with the store; message seqs only compare within it."""
 
-    async def open(self) -> None:
-        """Connect, take the writer's lock and migrate. Raises StoreInUse, StoreUnavailable."""
+    async def open(self, *, read_only: bool = False) -> None:
+        """Connect, take the writer's lock and migrate; to read only, neither. Raises StoreInUse, StoreUnavailable."""
 
     async def close(self) -> None:
         """Let go of everything."""
@@ -89,6 +128,18 @@ class Store(Protocol):
 
     async def fixes(self, driver_id: str, start: float, end: float) -> tuple[Track, Flags]:
         """All of one driver's fixes in [start, end), as `track` does, and the kind of each; (k,)."""
+
+    async def position(self, driver_id: str, at: float) -> Moment:
+        """Where a driver was at a time, interpolated between his fixes before and after it."""
+
+    def parts(self, driver_id: str, start: float, end: float) -> AsyncIterator[Track]:
+        """The track in [start, end) as one run after the other, each of some hours, so that none needs much memory."""
+
+    async def latest(self, *, since: float = -math.inf) -> Track:
+        """The newest fix of each driver who has one since then; a run each, by driver_id."""
+
+    async def passes(self, shape: Circle | Area, start: float, end: float) -> list[Pass]:
+        """Who was in an area in [start, end), and when; by entered_at, driver_id. Raises InvalidInput for too much."""
 
     async def inside(self, driver_id: str, before: float) -> list[tuple[str, str, float]]:
         """Which geofences a driver was in by what was detected before a moment: driver_id, geofence_id, entered_at."""

@@ -1,0 +1,97 @@
+"""Where a driver was at a moment, where each was last, a long track in parts: questions that start from a time."""
+
+import math
+from collections.abc import AsyncIterator
+
+import numpy as np
+
+from geo.earth import wrap_degrees
+from storage.passes import Passing
+from storage.reading import DRIVERS_SEEN
+from storage.rows import Statement
+from storage.segments import believed, concatenate
+from storage.store import Fix, Moment
+from tracker.records import Track
+from tracker.tracks import CONNECT_WITHIN_S
+
+PART_S = 6 * 3600.0
+"""A long track is read in parts of this length."""
+_LAST_BEFORE = "SELECT max(end_time) AS t FROM tracks WHERE driver_id = $1 AND end_time < $2"
+_FIRST_AFTER = "SELECT min(end_time) AS t FROM tracks WHERE driver_id = $1 AND end_time > $2"
+_NEXT = "SELECT min(start_time) AS t FROM tracks WHERE driver_id = $1 AND end_time >= $2 AND start_time < $3"
+
+
+class Questions(Passing):
+    """All questions to history that both stores answer alike."""
+
+    async def position(self, driver_id: str, at: float) -> Moment:
+        """As in Store."""
+        near = await self.track(driver_id, at - CONNECT_WITHIN_S, np.nextafter(at + CONNECT_WITHIN_S, np.inf))
+        place = int(np.searchsorted(near.fix_time, at, side="right"))
+        before = _fix(near, place - 1) if place else await self._before(driver_id, at - CONNECT_WITHIN_S)
+        if before is not None and before.fix_time == at:
+            return Moment(before, None, before.latitude, before.longitude)
+        known = place < len(near.fix_time)
+        after = _fix(near, place) if known else await self._after(driver_id, at + CONNECT_WITHIN_S)
+        if before is None or after is None or after.fix_time - before.fix_time > CONNECT_WITHIN_S:
+            return Moment(before, after, math.nan, math.nan)
+        share = (at - before.fix_time) / (after.fix_time - before.fix_time)
+        latitude = before.latitude + share * (after.latitude - before.latitude)
+        wide = wrap_degrees(after.longitude - before.longitude)
+        return Moment(before, after, latitude, float(wrap_degrees(before.longitude + share * wide)))
+
+    async def _before(self, driver_id: str, at: float) -> Fix | None:
+        """The last believed fix before a time, however long ago."""
+        while (last := await self._value(_LAST_BEFORE, driver_id, at)) is not None:
+            found = await self.track(driver_id, last - CONNECT_WITHIN_S, np.nextafter(last, np.inf))
+            if len(found.fix_time):
+                return _fix(found, -1)
+            at = last - CONNECT_WITHIN_S
+        return None
+
+    async def _after(self, driver_id: str, at: float) -> Fix | None:
+        """The first believed fix after a time."""
+        while (end := await self._value(_FIRST_AFTER, driver_id, at)) is not None:
+            found = await self.track(driver_id, np.nextafter(at, np.inf), np.nextafter(end, np.inf))
+            if len(found.fix_time):
+                return _fix(found, 0)
+            at = end
+        return None
+
+    async def _value(self, sql: str, driver_id: str, at: float) -> float | None:
+        rows = await self.fetch(Statement(sql, [(driver_id, at)]))
+        value: float | None = rows[0]["t"]
+        return value
+
+    async def latest(self, *, since: float = -math.inf) -> Track:
+        """As in Store."""
+        seen = await self.fetch(Statement(DRIVERS_SEEN, [(max(since, -1e300),)]))
+        spans = [(row["driver_id"], row["newest"], float(np.nextafter(row["newest"], np.inf))) for row in seen]
+        found = []
+        for (driver_id, newest, _), stored in zip(spans, await self._fixes(spans), strict=True):
+            track = believed(*stored)
+            if not len(track):  # the newest of all is an outlier
+                before = await self._before(driver_id, newest)
+                if before is None or before.fix_time < since:
+                    continue
+                track = await self.track(driver_id, before.fix_time, float(np.nextafter(before.fix_time, np.inf)))
+            found.append(track)
+        return concatenate(found)
+
+    async def parts(self, driver_id: str, start: float, end: float) -> AsyncIterator[Track]:
+        """As in Store."""
+        while start < end:
+            rows = await self.fetch(Statement(_NEXT, [(driver_id, start, end)]))
+            if not rows or rows[0]["t"] is None:
+                return
+            start = max(start, rows[0]["t"])
+            until = min(start + PART_S, end)
+            track = await self.track(driver_id, start, until)
+            if len(track):
+                yield track
+            start = until
+
+
+def _fix(track: Track, place: int) -> Fix:
+    columns = (track.fix_time, track.latitude, track.longitude, track.speed, track.course, track.accuracy)
+    return Fix(*(float(column[place]) for column in columns))
