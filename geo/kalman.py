@@ -139,6 +139,7 @@ class Updated(NamedTuple):
 
     outlier: Bools  # (n,) as far as known by then; an outlier leaves no trace
     estimate: Floats  # (5, n) in the rows of ESTIMATE; that of an outlier is the prediction for its time
+    free: Floats  # (2, n) latitude and longitude, of one who stands as if he were not held
     revised_by: Ints  # (r,) the fix that showed that an earlier one of its driver had been judged wrongly
     revised_time: Floats  # (r,) fix_time of that one, one of the two before
     revised: Bools  # (r,) whether it is an outlier, as far as known now
@@ -157,13 +158,13 @@ def update(
 ) -> Updated:
     """Advance the drivers `rows` by the fixes in columns (n,), by driver, then time; degrees, m/s and m."""
     n = len(rows)
-    outlier, estimate = np.empty(n, np.bool_), np.empty((len(ESTIMATE), n))
+    outlier, estimate, free = np.empty(n, np.bool_), np.empty((len(ESTIMATE), n)), np.empty((2, n))
     revised_by, revised_time, revised = np.empty(2 * n, np.int64), np.empty(2 * n), np.empty(2 * n, np.bool_)
     count = _advance(
         state.place, state.belief, state.shown, rows, time, latitude, longitude, speed, course, accuracy, noise,
-        np.empty((4, _BELIEF)), outlier, estimate, revised_by, revised_time, revised,
+        np.empty((4, _BELIEF)), outlier, estimate, free, revised_by, revised_time, revised,
     )  # fmt: skip
-    return Updated(outlier, estimate, revised_by[:count], revised_time[:count], revised[:count])
+    return Updated(outlier, estimate, free, revised_by[:count], revised_time[:count], revised[:count])
 
 
 @compiled
@@ -182,6 +183,7 @@ def _advance(
     candidates: Floats,
     outlier: Bools,
     estimate: Floats,
+    free: Floats,
     revised_by: Ints,
     revised_time: Floats,
     revised: Bools,
@@ -211,14 +213,16 @@ def _advance(
         here[_SEEN], here[_SEEN_BEFORE] = time[i], here[_SEEN]
         m = _motion(beliefs[0])
         outlier[i] = int(beliefs[0, _VERDICTS]) & 1
+        free[0, i] = min(max(here[_LATITUDE] + m.north / metres_north, -90.0), 90.0)
+        free[1, i] = wrapped(here[_LONGITUDE] + m.east / metres_east)
         if not outlier[i]:
             if not _held(m, fix, own, show):
                 _move(here, beliefs, metres_north, metres_east)
             here[_TIME] = time[i]
             _tell(show, m, own, course[i])
         aside = outlier[i] and show[_STANDING] == 0.0
-        estimate[0, i] = min(max(here[_LATITUDE] + (m.north / metres_north if aside else 0.0), -90.0), 90.0)
-        estimate[1, i] = wrapped(here[_LONGITUDE] + (m.east / metres_east if aside else 0.0))
+        estimate[0, i] = free[0, i] if aside else here[_LATITUDE]
+        estimate[1, i] = free[1, i] if aside else here[_LONGITUDE]
         estimate[2, i], estimate[3, i], estimate[4, i] = show[_SPEED], show[_COURSE], sqrt(max(m.pp, 0.0))
     return revisions
 

@@ -56,7 +56,7 @@ class Engine:
             batch, gate.in_order(batch, flag, Flag.ACCEPTED), drivers, self._settings, flag
         )
         prior = drivers.filter.place.take(batch.driver[live], axis=0).T[:3]  # time, latitude, longitude before
-        estimate, revised = self._filter(batch, live, flag)
+        estimate, free, revised = self._filter(batch, live, flag)
         believed = flag[live] == Flag.ACCEPTED
         index = live[believed]
         prior = prior.compress(believed, axis=1)
@@ -68,8 +68,9 @@ class Engine:
         drivers.advance(batch, live, coarse, flag)
 
         events: list[Event] = [*self._fences.advance(legs, drivers.ids)]
+        free = free.compress(believed, axis=1)
         spans = self._motion.advance(
-            legs.driver, legs.t1, legs.latitude1, legs.longitude1, batch.speed[index], legs.sigma1, drivers.ids
+            legs.driver, legs.t1, free[0], free[1], batch.speed[index], legs.sigma1, drivers.ids
         )
         found = deliveries.Found()
         chains = self._predictions.before(legs)
@@ -95,8 +96,11 @@ class Engine:
             spans,
         )
 
-    def _filter(self, batch: FixBatch, live: Ints, flag: Flags) -> tuple[Floats, Revisions]:
-        """Estimates (5, n) in the rows of `kalman.ESTIMATE`; outliers become so in `flag`. Others stay as measured."""
+    def _filter(self, batch: FixBatch, live: Ints, flag: Flags) -> tuple[Floats, Floats, Revisions]:
+        """Estimates (5, n) in the rows of `kalman.ESTIMATE`; outliers become so in `flag`. Others stay as measured.
+
+        And latitude and longitude of `live` where nobody who stands is held; (2, k).
+        """
         estimate = tracks.as_measured(batch, flag)
         found = kalman.update(
             self._drivers.filter,
@@ -113,7 +117,7 @@ class Engine:
             column[live] = estimated
         flag[live[found.outlier]] = Flag.OUTLIER
         driver = batch.driver[live[found.revised_by]]
-        return estimate, Revisions(driver, found.revised_time, found.revised)
+        return estimate, found.free, Revisions(driver, found.revised_time, found.revised)
 
     # What is expected of drivers
 
@@ -263,11 +267,12 @@ class Engine:
         batch = tracks.batch_of(tails, self.driver_row)
         flag = np.zeros(len(batch), np.uint8)
         live = gate.in_order(batch, flag, Flag.ACCEPTED)
-        estimate, _ = self._filter(batch, live, flag)
-        index = live[flag[live] == Flag.ACCEPTED]
-        latitude, longitude, _, _, sigma = estimate[:, index]
+        estimate, free, _ = self._filter(batch, live, flag)
+        believed = flag[live] == Flag.ACCEPTED
+        index = live[believed]
         driver, time, speed = batch.driver[index], batch.fix_time[index], batch.speed[index]
-        self._motion.advance(driver, time, latitude, longitude, speed, sigma, self._drivers.ids)
+        free = free.compress(believed, axis=1)
+        self._motion.advance(driver, time, free[0], free[1], speed, estimate[4, index], self._drivers.ids)
         self._drivers.advance(batch, live, live[:0], flag)
         self._drivers.told[: len(self._drivers)] = self._drivers.RESTORED
         for driver_id, fix_time in newest:

@@ -169,7 +169,7 @@ def columns(drives):
 def test_any_split_into_calls_gives_the_same_bits_and_never_nan(drives, random) -> None:
     whole = columns(drives)
     state = FilterState.empty(len(drives))
-    outlier, estimate, revised_by, revised_time, revised = update(state, *whole, NOISE)
+    outlier, estimate, free, revised_by, revised_time, revised = update(state, *whole, NOISE)
     part = np.array([random.randrange(3) for _ in whole[0]])
     for row in range(len(drives)):
         part[whole[0] == row] = np.sort(part[whole[0] == row])
@@ -178,14 +178,15 @@ def test_any_split_into_calls_gives_the_same_bits_and_never_nan(drives, random) 
         index = np.flatnonzero(part == number)
         parts.append((index, *update(again, *(column[index] for column in whole), NOISE)))
     revisions = []
-    for index, outlier_part, estimate_part, by, time, to in parts:
+    for index, outlier_part, estimate_part, free_part, by, time, to in parts:
         np.testing.assert_array_equal(outlier_part, outlier[index])
         np.testing.assert_array_equal(estimate_part, estimate[:, index])
+        np.testing.assert_array_equal(free_part, free[:, index])
         revisions += zip(index[by].tolist(), time.tolist(), to.tolist(), strict=True)
     assert sorted(revisions) == sorted(zip(revised_by.tolist(), revised_time.tolist(), revised.tolist(), strict=True))
     for name in ("place", "belief", "shown"):
         np.testing.assert_array_equal(getattr(again, name), getattr(state, name))
-    assert np.isfinite(estimate[[0, 1, 2, 4]]).all()
+    assert np.isfinite(estimate[[0, 1, 2, 4]]).all() and np.isfinite(free).all()
 
 
 @settings(deadline=None, max_examples=25)
@@ -194,11 +195,12 @@ def test_compiled_and_plain_python_agree(drives) -> None:
     whole, plain = columns(drives), FilterState.empty(len(drives))
     n = len(whole[0])
     found = update(FilterState.empty(len(drives)), *whole, NOISE)
-    outlier, estimate = np.empty(n, np.bool_), np.empty((5, n))
+    outlier, estimate, free = np.empty(n, np.bool_), np.empty((5, n)), np.empty((2, n))
     by, time, to = np.empty(2 * n, np.int64), np.empty(2 * n), np.empty(2 * n, np.bool_)
     count = kalman._advance.py_func(
-        plain.place, plain.belief, plain.shown, *whole, NOISE, np.empty((4, 15)), outlier, estimate, by, time, to
+        plain.place, plain.belief, plain.shown, *whole, NOISE, np.empty((4, 15)), outlier, estimate, free, by, time, to
     )
     np.testing.assert_array_equal(outlier, found.outlier)
     np.testing.assert_allclose(estimate, found.estimate, rtol=1e-9)
+    np.testing.assert_allclose(free, found.free, rtol=1e-9)
     assert (by[:count].tolist(), to[:count].tolist()) == (found.revised_by.tolist(), found.revised.tolist())

@@ -53,3 +53,12 @@ def test_more_drivers_than_there_was_room_for():
     for i in range(600):
         engine.driver_row(f"D{i}")
     assert len(engine.ingest(day(engine, "D599")).spans) == 2
+
+
+def test_creeping_to_a_halt_is_not_staying_yet():
+    """A marker is held for metres at a time; that shows where a driver is shown, not whether he stays."""
+    engine = Engine(EngineSettings(stay_after_s=30.0, stay_radius_m=4.0, stay_merge_s=1.0))
+    t = np.arange(0.0, 186.0)
+    east = np.interp(t, [0, 60, 80, 106, 126, 186], [0, 600, 620, 620, 640, 1240])  # a halt of 26 s
+    spans = [*engine.ingest(batch(engine, "D1", t, east)).spans, *engine.finish()]
+    assert [type(span) for span in spans] == [Trip]
