@@ -23,7 +23,7 @@ from tracker.records import Delivery, Event, Message, Order, Route, Transition
 log = structlog.get_logger()
 
 INTERVAL_S = 5.0
-"""So often it is looked whether something is due."""
+"""So often it is looked whether something is due, or oftener when things settle sooner."""
 _PAGE = 1000
 _DAY_S = 86400.0
 
@@ -45,8 +45,9 @@ class Historian:
 
     async def work(self) -> None:
         """Tell what is due, for ever."""
+        interval = min(INTERVAL_S, self._services.config.engine.retell_after_s)
         while True:
-            await asyncio.sleep(INTERVAL_S)
+            await asyncio.sleep(interval)
             await self.tell_due()
 
     async def tell_due(self) -> None:

@@ -82,8 +82,8 @@ class Server:
     def kill(self) -> None:
         """Kill -9 every process of the server, as a crash would."""
         postmaster = int((self.data / "postmaster.pid").read_text().split()[0])
-        children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
         os.kill(postmaster, signal.SIGSTOP)  # so that it starts no others
+        children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
         for pid in [*map(int, children), postmaster]:
             os.kill(pid, signal.SIGKILL)
         for pid in [*map(int, children), postmaster]:

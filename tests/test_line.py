@@ -4,7 +4,6 @@ import asyncio
 import json
 import sys
 import xml.etree.ElementTree as ET
-from collections import Counter
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,9 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
-from tests.fixes import T0, place
 from tests.journey import Journey, made_up_journey, real_journey
 from tests.support import LiveServer, running_server
 
@@ -158,85 +155,6 @@ async def check_history(server: LiveServer, journey: Journey) -> None:
         assert arrival["evidence"]["fixes"] >= 1
         latest = (await http.get("/api/v1/drivers/DRIVER789")).raise_for_status().json()
         assert latest["driver_id"] == "DRIVER789"
-
-
-class Driver:
-    """An app that keeps what is not acknowledged and sends it again after every reconnect."""
-
-    def __init__(self, server: LiveServer, driver_id: str, batches: int, progress: asyncio.Event) -> None:
-        self.driver_id = driver_id
-        self.unacknowledged = {seq: self._batch(seq) for seq in range(1, batches + 1)}
-        self.acknowledged: set[int] = set()
-        self.progress = progress
-        self._server = server
-
-    def _batch(self, seq: int) -> str:
-        times = [T0 + 10 * seq + i for i in range(10)]
-        latitude, longitude = place([8.0 * (t - T0) for t in times], float(self.driver_id[1:]) * 50)
-        columns = {"timestamp": times, "latitude": latitude.tolist(), "longitude": longitude.tolist()}
-        return json.dumps({"type": "location_batch", "seq": seq, "columns": columns})
-
-    async def run(self) -> None:
-        while self.unacknowledged:
-            token = self._server.token(self.driver_id, "driver")
-            try:
-                async with connect(f"{self._server.ws_url}/driver?token={token}", proxy=None) as socket:
-                    await self._send_all(socket)
-            except (ConnectionClosed, InvalidHandshake, OSError):
-                await asyncio.sleep(0.02)
-
-    async def _send_all(self, socket) -> None:
-        for seq, message in sorted(self.unacknowledged.items()):
-            await socket.send(message)
-            if seq % 3:  # some are acknowledged one by one, some while the next is on its way
-                await self._receive(socket)
-        while self.unacknowledged:
-            await self._receive(socket)
-
-    async def _receive(self, socket) -> None:
-        message = json.loads(await socket.recv())
-        if message["type"] == "location.ack":
-            assert message["accepted"] + message["duplicates"] == 10, message
-            self.unacknowledged.pop(message["seq"], None)
-            self.acknowledged.add(message["seq"])
-            self.progress.set()
-
-
-async def test_after_kill_9_every_acknowledged_fix_is_there_once(store_url: str, tmp_path: Path) -> None:
-    async with running_server(store_url, tmp_path, rate_limit_per_s=1e6, rate_limit_burst=1000) as server:
-        progress = asyncio.Event()
-        drivers = [Driver(server, f"d{i}", 40, progress) for i in range(3)]
-        running = [asyncio.create_task(driver.run()) for driver in drivers]
-        for goal in (10, 20, 30):
-            async with asyncio.timeout(30):
-                while max(len(d.acknowledged) for d in drivers) < goal:
-                    progress.clear()
-                    await progress.wait()
-            server.kill()
-            acknowledged = {d.driver_id: set(d.acknowledged) for d in drivers}
-            await server.start()
-            for driver_id, seqs in acknowledged.items():
-                stored = await stored_times(server, driver_id)
-                expected = {T0 + 10 * seq + i for seq in seqs for i in range(10)}
-                assert expected <= set(stored), f"acknowledged and lost: {expected - set(stored)}"
-        async with asyncio.timeout(30):
-            await asyncio.gather(*running)
-        for driver in drivers:
-            stored = await stored_times(server, driver.driver_id)
-            assert Counter(stored) == Counter(T0 + 10 * seq + i for seq in range(1, 41) for i in range(10))
-        assert "Traceback" not in server.log
-
-
-async def stored_times(server: LiveServer, driver_id: str) -> list[float]:
-    """fix_time of everything stored of a driver, as the CSV of his track says."""
-    headers = {"Authorization": f"Bearer {server.token('boss', 'office')}"}
-    async with httpx.AsyncClient(base_url=server.url, headers=headers) as http:
-        span = {"from": T0 - 1, "to": T0 + 100_000, "format": "csv"}
-        answer = await http.get(f"/api/v1/drivers/{driver_id}/track", params=span)
-        if answer.status_code == 404:
-            return []
-        rows = answer.raise_for_status().text.splitlines()[1:]
-        return [datetime.fromisoformat(row.split(",")[1]).timestamp() for row in rows]
 
 
 @pytest.mark.parametrize(
