@@ -13,7 +13,7 @@ import structlog
 
 from api.services import Services
 from storage.store import Commit, Span
-from tracker.amend import newest_versions, with_milestones
+from tracker.amend import MILESTONE, newest_versions, with_milestones
 from tracker.announce import amended_messages, delivery_messages, transition_messages
 from tracker.errors import StoreUnavailable
 from tracker.history import AROUND_S, WARM_UP_S, Amendment, Past, retell, start_of
@@ -74,7 +74,11 @@ class Historian:
                 amendment: Amendment = end.value
                 break
             await asyncio.sleep(0)
-        await self._store(group, past.orders, amendment)
+        orders = {order.order_id: self._services.engine.orders.get(order.order_id, order) for order in past.orders}
+        if any(_overtaken(event, orders) for event in amendment.events):
+            self.note(group.spans)  # once more, from what is stored then
+            return
+        await self._store(group, orders, amendment)
         for event in amendment.events:
             self.counts["withdrawn" if event.withdrawn else "amended" if event.version > 1 else "late"] += 1
 
@@ -112,12 +116,11 @@ class Historian:
         found = [open_.get(key) or await self._services.store.get(Order, key) for key in sorted(ids)]
         return [order for order in found if order is not None and order.driver_id == driver_id]
 
-    async def _store(self, group: Group, orders: Iterable[Order], amendment: Amendment) -> None:
+    async def _store(self, group: Group, orders: dict[str, Order], amendment: Amendment) -> None:
         """All in one transaction; the engine learns of orders in the step that queues them, as of everything."""
         services = self._services
-        known = {order.order_id: services.engine.orders.get(order.order_id, order) for order in orders}
-        after = {key: with_milestones(order, amendment.events) for key, order in known.items()}
-        changed = [order for key, order in after.items() if order != known[key]]
+        after = {key: with_milestones(order, amendment.events) for key, order in orders.items()}
+        changed = [order for key, order in after.items() if order != orders[key]]
         for order in changed:
             services.engine.set_order(order)
         await services.line.commit(
@@ -138,3 +141,10 @@ class Historian:
             return transition_messages(event)
         assert isinstance(event, Delivery)
         return delivery_messages(event, orders[event.order_id], self._services.config.language)
+
+
+def _overtaken(event: Event, orders: dict[str, Order]) -> bool:
+    """Whether a milestone found in the past has been told live since that past was read."""
+    if not isinstance(event, Delivery) or event.version > 1 or event.kind not in MILESTONE:
+        return False
+    return getattr(orders[event.order_id], MILESTONE[event.kind]) is not None

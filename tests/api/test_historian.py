@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import AsyncIterator
+from typing import Any
 
 import numpy as np
 import pytest
 
 from api.files import Fixes
 from storage.store import Commit
-from tests.fixes import T0
+from tests.fixes import T0, place
 from tests.site import DRIVER, OFFICE, Site, order_body, site
 from tests.tracker.test_history import alike, dead_zone, fence, fences_of, run, told, wander
 from tracker.errors import StoreUnavailable
@@ -143,6 +144,29 @@ async def test_what_the_store_refuses_is_told_later(here: Site, monkeypatch: pyt
     monkeypatch.setattr(here.services.store, "fixes", real)
     await settle(here)
     assert len(await events(here)) > 2
+
+
+async def test_an_arrival_that_is_told_live_meanwhile_is_not_told_again(
+    here: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await through_a_dead_zone(here)
+    real = here.services.store.find
+    t = DONE + np.arange(1000.0, 1060.0)
+    latitude, longitude = (np.full(len(t), x) for x in place(2000.0, 400.0))
+    unknown = np.full(len(t), np.nan)
+    at_the_door = Fixes(["D1"] * len(t), T0 + t, latitude, longitude, unknown, unknown, np.full(len(t), 5.0), None)
+
+    async def meanwhile(*args: Any, **options: Any) -> Any:
+        monkeypatch.setattr(here.services.store, "find", real)
+        await post(here, at_the_door, list(range(len(t))))
+        return await real(*args, **options)
+
+    monkeypatch.setattr(here.services.store, "find", meanwhile)
+    await settle(here)
+    assert [e["kind"] for e in await events(here, order="o1")] == ["driver_arrived"]
+    await settle(here)
+    (arrival,) = [e for e in await events(here, order="o1") if e["kind"] == "driver_arrived"]
+    assert (arrival["version"], arrival["late"]) == (2, False)
 
 
 @pytest.mark.parametrize("seed", [1, 2])
