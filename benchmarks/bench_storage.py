@@ -111,6 +111,7 @@ async def _bytes_stored(url: str) -> int:
         connection.close()
         return int(size)
     connection = await asyncpg.connect(url)
-    size = await connection.fetchval("SELECT pg_total_relation_size('tracks')")
+    await connection.execute("VACUUM segments")
+    size = await connection.fetchval("SELECT sum(pg_total_relation_size(relid)) FROM pg_partition_tree('segments')")
     await connection.close()
     return int(size)

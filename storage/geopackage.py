@@ -16,18 +16,20 @@ import numpy as np
 
 from storage.migrate import APPLIED, HISTORY, check, migrations, pending
 from storage.moments import Questions
-from storage.rows import Row, Statement, Values
-from storage.segments import COLUMNS, Block, blocks
-from storage.store import Commit, Committed
-from storage.transaction import steps
+from storage.packing import measured_of, steps_of
+from storage.rows import NOTE_HOUR, Row, Statement, Values
+from storage.segments import COLUMNS, Block, Rows, Vertices, blocks, sources, vertices
+from storage.store import Commit, Committed, Hour
+from storage.transaction import Dialect, steps
 from tracker.errors import ConfigurationError, StoreInUse, StoreUnavailable
-from tracker.records import Track
+from tracker.records import Floats, Ints, Track
 
 T = TypeVar("T")
 
 TEMPORARY = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL", "SQLITE_IOERR", "SQLITE_NOMEM")
 _BUSY_TIMEOUT_S = 5.0  # for another program, such as QGIS, that writes at this moment
 _DOUBLE = struct.Struct("<d")
+_MEASURED = ("speed", "course", "accuracy")
 _HEADER = 40  # bytes before the WKB: 8 and an envelope of four doubles
 
 _BOUNDS = {"ST_MinX": 8, "ST_MaxX": 16, "ST_MinY": 24, "ST_MaxY": 32}
@@ -38,19 +40,22 @@ INSERT_TRACK = (
     f"VALUES ({', '.join('?' * len(COLUMNS))})"
 )
 
+LONG_TRACKS = "SELECT * FROM tracks WHERE CAST(start_time / 3600 AS INTEGER) < CAST(end_time / 3600 AS INTEGER)"
+_UNCUT = 4  # the newest migration before
+
 
 class GeoPackage(Questions):
     """All happens in one thread, one call after the other; a lock on a file beside it keeps other servers out."""
 
-    wkb = f"substr(path, {_HEADER + 1})"
+    dialect = Dialect("tracks", lambda found: _paths(found))
     overlap = (
         "rtree_tracks_path AS r CROSS JOIN tracks AS t ON t.id = r.id WHERE r.maxx >= $1 AND r.minx <= $2 "
         "AND r.maxy >= $3 AND r.miny <= $4 AND t.end_time >= $5 AND t.start_time < $6"
     )
-    reals = ("speed", "course", "accuracy")
 
     def __init__(self, path: Path) -> None:
         self.epoch = ""
+        self._hours = set[Hour]()  # with rows that are not compacted yet
         self._path = path
         self._lock: IO[bytes] | None = None
         self._connection: sqlite3.Connection | None = None
@@ -80,9 +85,16 @@ class GeoPackage(Questions):
         """As in Reading."""
         return await self._call(lambda: self._run(statement))
 
-    def floats(self, reals: bytes) -> np.ndarray:
+    def vertices(self, found: Sequence[Row]) -> Vertices:
         """As in Reading."""
-        return np.frombuffer(reals, "<f4")
+        xym, counts = self.dialect.paths(found)
+        measured = [np.frombuffer(b"".join(row[name] for row in found), "<f4") for name in _MEASURED]
+        return Vertices(
+            xym,
+            measured_of(steps_of(np.stack(measured).astype(np.float64))),
+            sources([row["source"] for row in found], counts),
+            np.repeat(np.array([row["kind"] for row in found], np.uint8), counts),
+        )
 
     async def _call(self, function: Callable[[], T]) -> T:
         def call() -> T:
@@ -139,7 +151,33 @@ class GeoPackage(Questions):
         for migration in pending(migrations("sqlite"), applied):
             # One that fails half way is rolled back when the connection closes.
             connection.executescript(f"BEGIN IMMEDIATE;\n{migration.sql};\n{migration.record};\nCOMMIT")
+        if 0 < len(applied) <= _UNCUT:
+            with _transaction(connection):
+                self._cut_former()
         self.epoch = connection.execute("SELECT epoch FROM store").fetchone()["epoch"]
+
+    def _cut_former(self) -> None:
+        """Make rows of one hour each of rows from before these were asked for."""
+        former = self._run(Statement(LONG_TRACKS, [()]))
+        for row in former:
+            found = self.vertices([row])
+            length = len(found.kind) if row["start_time"] < row["end_time"] else 1
+            longitude, latitude, fix_time = found.xym[:length].T
+            track = Track(
+                [row["driver_id"]],
+                found.kind[:1],
+                np.array([row["connected"]], np.bool_),
+                np.array([0, length]),
+                fix_time,
+                latitude,
+                longitude,
+                *found.measured[:, :length],  # type: ignore[call-arg]
+                found.source[:length],
+            )
+            rows = Rows.of(track)
+            self._insert(rows)
+            self._run(Statement(NOTE_HOUR, sorted(rows.hours)))
+        self._run(Statement("DELETE FROM tracks WHERE id = $1", [(row["id"],) for row in former]))
 
     def _close(self) -> None:
         if self._connection is not None:
@@ -152,22 +190,25 @@ class GeoPackage(Questions):
     def _commit(self, commit: Commit) -> Committed:
         if self._lock is None:
             raise ConfigurationError("the store was opened to read only")
-        transaction = steps(commit, self.wkb)
+        transaction = steps(commit, self.dialect, self._hours)
         rows: Any = None  # what a generator is sent first
         assert self._connection is not None
+        committed: Committed | None = None
         with _transaction(self._connection):
-            while True:
+            while committed is None:
                 try:
                     step = transaction.send(rows)
                 except StopIteration as end:
-                    committed: Committed = end.value
-                    return committed
-                rows = self._insert(step) if isinstance(step, Track) else self._run(step)
+                    committed = end.value
+                else:
+                    rows = self._insert(step) if isinstance(step, Rows) else self._run(step)
+        self._hours |= committed.hours
+        return committed
 
-    def _insert(self, track: Track) -> Sequence[Row]:
+    def _insert(self, inserted: Rows) -> Sequence[Row]:
         assert self._connection is not None
-        for block in blocks(track):
-            self._connection.executemany(INSERT_TRACK, _track_rows(block))
+        for block in blocks(inserted.track):
+            self._connection.executemany(INSERT_TRACK, _track_rows(inserted, block))
         return ()
 
     def _run(self, statement: Statement) -> Sequence[Row]:
@@ -176,7 +217,13 @@ class GeoPackage(Questions):
         return [row for values in statement.values for row in self._connection.execute(sql, values)]
 
 
-def _track_rows(block: Block) -> Iterator[Values]:
+def _paths(found: Sequence[Row]) -> tuple[Floats, Ints]:
+    """As in Dialect."""
+    paths = [vertices(row["path"][_HEADER:]) for row in found]
+    return np.concatenate([np.empty((0, 3)), *paths]), np.fromiter(map(len, paths), np.int64, len(paths))
+
+
+def _track_rows(inserted: Rows, block: Block) -> Iterator[Values]:
     """One tuple of `COLUMNS` for each run of the block."""
     count, length, _ = block.xym.shape
     path = np.zeros(
@@ -203,14 +250,16 @@ def _track_rows(block: Block) -> Iterator[Values]:
     path["count"] = length
     path["xym"] = block.xym
     speed, course, accuracy = block.measured.astype("<f4")
+    runs = block.row.tolist()
     return zip(
-        (driver_id.decode() for driver_id in block.driver_id),
-        block.kind.tolist(),
-        block.connected.tolist(),
-        block.xym[:, 0, 2].tolist(),
-        block.xym[:, -1, 2].tolist(),
+        (inserted.track.driver_id[run] for run in runs),
+        inserted.track.kind[block.row].tolist(),
+        inserted.track.connected[block.row].tolist(),
+        inserted.start[block.row].tolist(),
+        inserted.end[block.row].tolist(),
         *(_each(column) for column in (path, speed, course, accuracy)),
         _each(block.source) if block.source.size else repeat(b"", count),
+        (inserted.fix_times[run] for run in runs),
         strict=True,
     )
 

@@ -9,7 +9,7 @@ from geo.earth import wrap_degrees
 from storage.passes import Passing
 from storage.reading import DRIVERS_SEEN
 from storage.rows import Statement
-from storage.segments import believed, concatenate
+from storage.segments import REACH_S, believed, concatenate
 from storage.store import Fix, Moment
 from tracker.records import Track
 from tracker.tracks import CONNECT_WITHIN_S
@@ -18,7 +18,10 @@ PART_S = 6 * 3600.0
 """A long track is read in parts of this length."""
 _LAST_BEFORE = "SELECT max(end_time) AS t FROM tracks WHERE driver_id = $1 AND end_time < $2"
 _FIRST_AFTER = "SELECT min(end_time) AS t FROM tracks WHERE driver_id = $1 AND end_time > $2"
-_NEXT = "SELECT min(start_time) AS t FROM tracks WHERE driver_id = $1 AND end_time >= $2 AND start_time < $3"
+_NEXT = f"""
+    SELECT min(end_time) - {REACH_S} AS t FROM tracks
+    WHERE driver_id = $1 AND end_time >= $2 AND end_time < $3 + {REACH_S} AND start_time < $3"""  # noqa: S608 constants
+"""No row begins before."""
 
 
 class Questions(Passing):
@@ -65,7 +68,7 @@ class Questions(Passing):
 
     async def latest(self, *, since: float = -math.inf) -> Track:
         """As in Store."""
-        seen = await self.fetch(Statement(DRIVERS_SEEN, [(max(since, -1e300),)]))
+        seen = await self.fetch(Statement(DRIVERS_SEEN.format(runs=self.dialect.runs), [(max(since, -1e300),)]))
         spans = [(row["driver_id"], row["newest"], float(np.nextafter(row["newest"], np.inf))) for row in seen]
         found = []
         for (driver_id, newest, _), stored in zip(spans, await self._fixes(spans), strict=True):

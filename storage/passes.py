@@ -15,7 +15,7 @@ from geo.passes import Legs, Passes, merged, passes
 from geo.polygons import outline
 from storage.reading import Reading
 from storage.rows import Row, Statement
-from storage.segments import believed, vertices
+from storage.segments import REACH_S, believed
 from storage.store import Pass, Span
 from tracker.errors import InvalidInput
 from tracker.records import Bools, Floats, Ints
@@ -76,7 +76,7 @@ class Passing(Reading):
                 waiting += [(middle, end), (start, middle)]
                 continue
             spans = await self._disturbed(wide, start, end, rows)
-            legs = await asyncio.to_thread(_legs_of_rows, rows, {driver_id for driver_id, _, _ in spans}, names)
+            legs = await asyncio.to_thread(self._legs_of_rows, rows, {driver_id for driver_id, _, _ in spans}, names)
             tracks = [believed(*found) for found in await self._fixes(spans)]
             legs = [
                 *legs,
@@ -98,7 +98,7 @@ class Passing(Reading):
     async def _rows(self, boxes: Sequence[Box], start: float, end: float) -> list[Row]:
         """Rows of believed fixes that may touch the boxes."""
         sql = (
-            f"SELECT t.driver_id, t.start_time, t.end_time, {self.wkb} AS path, {_JUDGED} AS judged "  # noqa: S608
+            f"SELECT t.driver_id, t.start_time, t.end_time, t.path, {_JUDGED} AS judged "  # noqa: S608
             f"FROM {self.overlap} AND t.kind IN (0, 2) LIMIT {MOST_ROWS + 1}"
         )
         return list(await self.fetch(Statement(sql, [(w, e, s, n, start, end) for w, s, e, n in boxes])))
@@ -119,6 +119,18 @@ class Passing(Reading):
                 found[row["driver_id"]].append((row["start_time"], row["end_time"]))
         return [(driver_id, *span) for driver_id, spans in found.items() for span in _united(spans)]
 
+    def _legs_of_rows(self, rows: Sequence[Row], without: set[str], names: dict[str, int]) -> list[Legs]:
+        """The legs in rows, but for these drivers'; numbers drivers in `names`."""
+        rows = [row for row in rows if row["driver_id"] not in without]
+        if not rows:
+            return []
+        xym, lengths = self.dialect.paths(rows)
+        drivers = np.fromiter((names.setdefault(row["driver_id"], len(names)) for row in rows), np.int64, len(rows))
+        longitude, latitude, fix_time = xym.T
+        ends = np.zeros(len(fix_time), np.bool_)
+        ends[np.cumsum(lengths) - 1] = True
+        return [_legs(np.repeat(drivers, lengths), fix_time, latitude, longitude, ends)]
+
     async def _unbroken(self, found: Passes, ids: Sequence[str]) -> Ints:
         """Visits that go on one before them: he was inside before and after a silence, and nowhere in between."""
         follows = (found.driver[1:] == found.driver[:-1]) & ~found.left[:-1] & ~found.entered[1:]
@@ -128,8 +140,9 @@ class Passing(Reading):
         drivers = [ids[driver] for driver in found.driver[after].tolist()]
         gaps = list(zip(drivers, found.left_at[after - 1].tolist(), found.entered_at[after].tolist(), strict=True))
         between = (
-            "SELECT driver_id, CAST($2 AS double precision) AS since FROM tracks "
-            "WHERE driver_id = $1 AND end_time > $2 AND start_time < $3 AND kind IN (0, 2) LIMIT 1"
+            f"SELECT driver_id, CAST($2 AS double precision) AS since FROM {self.dialect.runs} "  # noqa: S608 constants
+            f"WHERE driver_id = $1 AND end_time > $2 AND end_time < $3 + {REACH_S} AND start_time < $3 "
+            "AND kind IN (0, 2) LIMIT 1"
         )
         broken = {(row["driver_id"], row["since"]) for row in await self.fetch(Statement(between, list(gaps)))}
         return after[[(driver_id, since) not in broken for driver_id, since, _ in gaps]]
@@ -170,20 +183,6 @@ def _united(spans: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
         else:
             united.append((start, end))
     return united
-
-
-def _legs_of_rows(rows: Sequence[Row], without: set[str], names: dict[str, int]) -> list[Legs]:
-    """The legs in rows, but for these drivers'; numbers drivers in `names`."""
-    rows = [row for row in rows if row["driver_id"] not in without]
-    if not rows:
-        return []
-    paths = [vertices(row["path"]) for row in rows]
-    lengths = np.fromiter(map(len, paths), np.int64, len(paths))
-    drivers = np.fromiter((names.setdefault(row["driver_id"], len(names)) for row in rows), np.int64, len(rows))
-    longitude, latitude, fix_time = np.concatenate(paths).T
-    ends = np.zeros(len(fix_time), np.bool_)
-    ends[np.cumsum(lengths) - 1] = True
-    return [_legs(np.repeat(drivers, lengths), fix_time, latitude, longitude, ends)]
 
 
 def _legs(driver: Ints | int, fix_time: Floats, latitude: Floats, longitude: Floats, ends: Bools | None = None) -> Legs:

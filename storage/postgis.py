@@ -11,13 +11,13 @@ import numpy as np
 
 from storage.migrate import APPLIED, HISTORY, check, migrations, pending
 from storage.moments import Questions
+from storage.packing import COLUMNS, copy_of, measured_of, vertices_of
 from storage.retry import pause
 from storage.rows import Row, Statement
-from storage.segments import COLUMNS, Block, blocks
-from storage.store import Commit, Committed
-from storage.transaction import steps
+from storage.segments import REACH_S, Rows, Vertices, sources
+from storage.store import Commit, Committed, Hour
+from storage.transaction import Dialect, steps
 from tracker.errors import ConfigurationError, StoreInUse, StoreUnavailable
-from tracker.records import Track
 
 LOCK = 0x545241434B  # "TRACK"
 """Advisory lock of the one writer; the server holds it for the session and lets go when the session has ended."""
@@ -35,7 +35,8 @@ COMMAND_TIMEOUT_S = 30.0
 READERS = 4
 CLOSED = "the store is closed"
 READ_ONLY = "the store was opened to read only"
-_FLOAT4 = 700  # oid of the type real
+UNKNOWN = b"\xff\xff"  # speed, course or accuracy of a vertex
+WEEK_S = 7 * 86400.0  # of a partition
 
 SESSION = {
     "application_name": "tracker",
@@ -54,16 +55,18 @@ class PostGIS(Questions):
     whether its last transaction is there.
     """
 
-    wkb = "ST_AsBinary(path, 'NDR')"
+    dialect = Dialect("segments", lambda found: vertices_of([row["path"] for row in found]))
     overlap = (
-        "tracks AS t WHERE t.path &&& "
-        "ST_SetSRID(ST_MakeLine(ST_MakePointM($1, $3, $5), ST_MakePointM($2, $4, $6)), 4326)"
+        "segments AS t WHERE segment_path(t.path)::geometry(LineStringM, 4326) &&& "
+        "ST_SetSRID(ST_MakeLine(ST_MakePointM($1, $3, $5), ST_MakePointM($2, $4, $6)), 4326) "
+        f"AND t.end_time >= $5 AND t.end_time < $6 + {REACH_S} AND t.start_time < $6"
     )
-    reals = ("array_send(speed)", "array_send(course)", "array_send(accuracy)")
 
     def __init__(self, url: str) -> None:
         self.epoch = ""
         self._url = url
+        self._hours = set[Hour]()  # with rows that are not compacted yet
+        self._partitions = set[int]()  # weeks that have theirs
         self._pool: asyncpg.Pool | None = None
         self._connection: asyncpg.Connection | None = None
         self._backend: int | None = None  # process id of the newest writing session
@@ -111,9 +114,19 @@ class PostGIS(Questions):
                 rows: Sequence[Row] = await connection.fetchmany(*statement)
                 return rows
 
-    def floats(self, reals: bytes) -> np.ndarray:
+    def vertices(self, found: Sequence[Row]) -> Vertices:
         """As in Reading."""
-        return np.frombuffer(reals, [("length", ">i4"), ("value", ">f4")], offset=20)["value"]
+        xym, counts = self.dialect.paths(found)
+        words = [
+            b"".join(row[name] or UNKNOWN * count for row, count in zip(found, counts.tolist(), strict=True))
+            for name in ("speed", "course", "accuracy")
+        ]
+        return Vertices(
+            xym,
+            measured_of(np.stack([np.frombuffer(column, "<u2") for column in words])),
+            sources([row["source"] for row in found], counts),
+            np.repeat(np.array([row["kind"] for row in found], np.uint8), counts),
+        )
 
     async def commit(self, commit: Commit) -> Committed:
         """As in Store; waits for as long as it is not known whether it is stored."""
@@ -125,19 +138,45 @@ class PostGIS(Questions):
                 connection = await self._writing()
                 try:
                     await connection.execute("BEGIN")
-                    committed = await _run(connection, commit, self.wkb)
+                    committed = await self._run(connection, commit)
                     await connection.execute("UPDATE store SET last_commit = $1", token)
                 except BaseException:
+                    self._partitions.clear()
                     await _roll_back(connection)
                     raise
                 try:
                     await connection.execute("COMMIT")
                 except BaseException as error:
                     connection.terminate()
-                    if isinstance(error, Exception) and await self._is_stored(token):
-                        return committed
-                    raise
+                    if not (isinstance(error, Exception) and await self._is_stored(token)):
+                        self._partitions.clear()
+                        raise
+        self._hours |= committed.hours
         return committed
+
+    async def _run(self, connection: asyncpg.Connection, commit: Commit) -> Committed:
+        """The steps of a commit inside a transaction."""
+        transaction = steps(commit, self.dialect, self._hours)
+        rows: Any = None  # what a generator is sent first
+        while True:
+            try:
+                step = transaction.send(rows)
+            except StopIteration as end:
+                committed: Committed = end.value
+                return committed
+            if isinstance(step, Rows):
+                await self._insert(connection, step)
+                rows = ()
+            else:
+                rows = await connection.fetchmany(*step)
+
+    async def _insert(self, connection: asyncpg.Connection, rows: Rows) -> None:
+        weeks = set(np.unique(np.floor(rows.end / WEEK_S)).astype(int).tolist()) - self._partitions
+        for week in sorted(weeks):
+            await connection.execute("SELECT make_segments_partition($1)", week)
+        self._partitions |= weeks
+        copy = copy_of(rows.track, rows.start, rows.end, rows.fix_times)
+        await connection.copy_to_table(self.dialect.runs, source=copy, columns=COLUMNS, format="binary")
 
     async def _is_stored(self, token: str) -> bool:
         """Whether the transaction of this token is in the store; asks until there is an answer."""
@@ -188,24 +227,6 @@ class PostGIS(Questions):
         self._backend = connection.get_server_pid()
 
 
-async def _run(connection: asyncpg.Connection, commit: Commit, wkb: str) -> Committed:
-    """The steps of a commit inside a transaction."""
-    transaction = steps(commit, wkb)
-    rows: Any = None  # what a generator is sent first
-    while True:
-        try:
-            step = transaction.send(rows)
-        except StopIteration as end:
-            committed: Committed = end.value
-            return committed
-        if isinstance(step, Track):
-            copy = memoryview(b"".join(_copy(step)))  # as bytes it would be taken for a path
-            await connection.copy_to_table("tracks", source=copy, columns=COLUMNS, format="binary")
-            rows = ()
-        else:
-            rows = await connection.fetchmany(*step)
-
-
 async def _roll_back(connection: asyncpg.Connection) -> None:
     """Leave the connection clean, or leave it."""
     try:
@@ -230,65 +251,6 @@ async def _migrate(connection: asyncpg.Connection) -> None:
             "postgresql-15-postgis-3), and let a superuser run CREATE EXTENSION postgis in this database once",
             field="store",
         ) from error
-
-
-def _copy(track: Track) -> Iterator[bytes]:
-    """The track in PostgreSQL's binary COPY format, columns as in `COLUMNS`."""
-    yield b"PGCOPY\n\xff\r\n\0" + bytes(8)
-    for block in blocks(track):
-        yield _copy_rows(block)
-    yield b"\xff\xff"
-
-
-def _copy_rows(block: Block) -> bytes:
-    """Rows of one length as one structured array; a field is its length in bytes, then its value in network order.
-
-    The path is EWKB (with SRID), little-endian, as its first byte says.
-    """
-    count, length, _ = block.xym.shape
-    path = [("byte_order", "u1"), ("type", "<u4"), ("srid", "<u4"), ("count", "<u4"), ("xym", "<f8", (length, 3))]
-    reals = [
-        *((name, ">i4") for name in ("dimensions", "has_null", "element_type", "length", "lower_bound")),
-        ("element", [("length", ">i4"), ("value", ">f4")], length),
-    ]
-    values = {
-        "driver_id": np.dtype(f"S{len(block.driver_id[0])}"),
-        "kind": np.dtype(">i2"),
-        "connected": np.dtype("u1"),
-        "start_time": np.dtype(">f8"),
-        "end_time": np.dtype(">f8"),
-        "path": np.dtype(path),
-        "speed": np.dtype(reals),
-        "course": np.dtype(reals),
-        "accuracy": np.dtype(reals),
-        "source": np.dtype(("u1", block.source.shape[1])),
-    }
-    fields = [(name, [("size", ">i4"), ("value", value)]) for name, value in values.items()]
-    rows = np.zeros(count, [("fields", ">i2"), *fields])
-    rows["fields"] = len(fields)
-    for name, value in values.items():
-        rows[name]["size"] = value.itemsize
-    rows["driver_id"]["value"] = block.driver_id
-    rows["kind"]["value"] = block.kind
-    rows["connected"]["value"] = block.connected
-    rows["start_time"]["value"] = block.xym[:, 0, 2]
-    rows["end_time"]["value"] = block.xym[:, -1, 2]
-    line = rows["path"]["value"]
-    line["byte_order"] = 1
-    line["type"] = 0x60000002  # LineString with M and SRID
-    line["srid"] = 4326
-    line["count"] = length
-    line["xym"] = block.xym
-    for name, measured in zip(("speed", "course", "accuracy"), block.measured, strict=True):
-        array = rows[name]["value"]
-        array["dimensions"] = 1
-        array["element_type"] = _FLOAT4
-        array["length"] = length
-        array["lower_bound"] = 1
-        array["element"]["length"] = 4
-        array["element"]["value"] = measured
-    rows["source"]["value"] = block.source
-    return rows.tobytes()
 
 
 @contextmanager

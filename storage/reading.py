@@ -7,26 +7,27 @@ import numpy as np
 
 from storage import rows
 from storage.rows import TABLES, Row, Statement
-from storage.segments import Stored, assemble, believed, concatenate
+from storage.segments import REACH_S, Vertices, assemble, believed, concatenate
 from storage.store import D, Snapshot, Span, StoredModel
+from storage.transaction import Dialect
 from tracker.records import Delivery, Event, Flags, Geofence, Message, Order, Route, Track
 from tracker.scores import Score
 
 DRIVERS_SEEN = """
-    WITH RECURSIVE driver (driver_id) AS (
-        SELECT min(driver_id) FROM tracks
-        UNION ALL
-        SELECT (SELECT min(driver_id) FROM tracks WHERE driver_id > driver.driver_id)
-        FROM driver WHERE driver_id IS NOT NULL
-    ), seen (driver_id, newest, last_time) AS (
+    SELECT driver_id, newest, last_time FROM (
         SELECT
             driver_id,
-            (SELECT max(end_time) FROM tracks WHERE driver_id = driver.driver_id),
-            (SELECT max(end_time) FROM tracks WHERE driver_id = driver.driver_id AND kind = 0)
-        FROM driver WHERE driver_id IS NOT NULL
-    )
-    SELECT driver_id, newest, last_time FROM seen WHERE newest >= $1"""
-"""Steps from driver to driver through the index: as fast after a year as on the first day."""
+            (SELECT max(end_time) FROM {runs} AS run WHERE run.driver_id = drivers.driver_id) AS newest,
+            (SELECT max(end_time) FROM {runs} AS run WHERE run.driver_id = drivers.driver_id AND kind = 0) AS last_time
+        FROM drivers
+    ) AS seen WHERE newest >= $1 ORDER BY driver_id"""
+"""One look-up a driver at the end of the index: as fast after a year as on the first day."""
+
+RUNS = f"""
+    SELECT driver_id, path, speed, course, accuracy, source, kind FROM {{runs}}
+    WHERE driver_id = $1 AND end_time >= $2 AND end_time < $3 + {REACH_S} AND start_time < $3
+    ORDER BY connected, start_time"""  # noqa: S608 constants
+"""Runs that reach into a time; the vertex that one begins with comes after the same vertex in the one before."""
 
 _INSIDE = """
     SELECT driver_id, geofence_id, occurred_at FROM (
@@ -61,18 +62,15 @@ LAST_ANNOUNCED = """
 class Reading(ABC):
     """The reading half of a Store."""
 
-    wkb: str
-    """SQL for the path of a row of `tracks` as WKB."""
-    reals: tuple[str, str, str]
-    """SQL for its speed, course and accuracy, as `floats` takes them."""
+    dialect: Dialect
 
     @abstractmethod
     async def fetch(self, statement: Statement) -> Sequence[Row]:
         """Run a statement that changes nothing. Raises StoreUnavailable."""
 
     @abstractmethod
-    def floats(self, reals: bytes) -> np.ndarray:
-        """(n,) numbers from one of the columns `reals`."""
+    def vertices(self, found: Sequence[Row]) -> Vertices:
+        """All vertices of rows of `RUNS`."""
 
     async def load(self, *, tail_s: float, since: float) -> Snapshot:
         """As in Store."""
@@ -80,7 +78,7 @@ class Reading(ABC):
         geofences = await self.fetch(Statement("SELECT document FROM geofences ORDER BY geofence_id", [()]))
         routes = await self.fetch(Statement("SELECT document FROM routes ORDER BY route_id", [()]))
         inside = await self.fetch(Statement(INSIDE, [()]))
-        seen = await self.fetch(Statement(DRIVERS_SEEN, [(since,)]))
+        seen = await self.fetch(Statement(DRIVERS_SEEN.format(runs=self.dialect.runs), [(since,)]))
         tails = [
             (row["driver_id"], row["last_time"] - tail_s, np.nextafter(row["last_time"], np.inf))
             for row in seen
@@ -110,28 +108,19 @@ class Reading(ABC):
 
     async def _fixes(self, wanted: Sequence[Span]) -> list[tuple[Track, Flags]]:
         """All fixes of each (driver_id, start, end) and their kinds."""
-        speed, course, accuracy = self.reals
-        sql = (
-            f"SELECT driver_id, {self.wkb} AS path, {speed} AS speed, {course} AS course, {accuracy} AS accuracy, "  # noqa: S608
-            "source, kind FROM tracks WHERE driver_id = $1 AND end_time >= $2 AND start_time < $3 ORDER BY id"
-        )
+        sql = RUNS.format(runs=self.dialect.runs)
         found: dict[str, list[Row]] = {driver_id: [] for driver_id, _, _ in wanted}
         for row in await self.fetch(Statement(sql, list(wanted))):
             found[row["driver_id"]].append(row)
         judged = await self.fetch(Statement(JUDGEMENTS, list(wanted)))
         results = []
         for driver_id, start, end in wanted:
-            track, kind = assemble(driver_id, [self._stored(row) for row in found[driver_id]], start, end)
+            track, kind = assemble(driver_id, self.vertices(found[driver_id]), start, end)
             for row in judged:
                 if row["driver_id"] == driver_id:
                     kind[track.fix_time == row["fix_time"]] = row["kind"]
             results.append((track, kind))
         return results
-
-    def _stored(self, row: Row) -> Stored:
-        """As `assemble` takes it."""
-        measured = np.stack([self.floats(row["speed"]), self.floats(row["course"]), self.floats(row["accuracy"])])
-        return Stored(row["path"], measured, row["source"], row["kind"])
 
     async def inside(self, driver_id: str, before: float) -> list[tuple[str, str, float]]:
         """As in Store."""

@@ -65,6 +65,10 @@ AMEND_EVENT = f"""
 JUDGE = """
     INSERT INTO judgements (driver_id, fix_time, kind) VALUES ($1, $2, $3)
     ON CONFLICT (driver_id, fix_time) DO UPDATE SET kind = excluded.kind"""
+ADD_DRIVER = "INSERT INTO drivers (driver_id, since) VALUES ($1, $2) ON CONFLICT DO NOTHING"
+NOTE_HOUR = """
+    INSERT INTO driver_hours (driver_id, hour) VALUES ($1, $2)
+    ON CONFLICT (driver_id, hour) DO UPDATE SET merged = false"""
 ADD_LATE = """
     INSERT INTO late_spans (driver_id, start_time, end_time) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING"""
 DROP_LATE = "DELETE FROM late_spans WHERE driver_id = $1 AND start_time = $2 AND end_time = $3"

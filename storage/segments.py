@@ -1,27 +1,58 @@
 """Tracks as rows, one run of fixes each: what both stores share of the way there and back."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
+from storage.packing import measured_of, steps_of
 from tracker.errors import Flag
 from tracker.records import Bools, Flags, Floats, Ints, Track
+from tracker.tracks import CONNECT_WITHIN_S
 
-COLUMNS = ("driver_id", "kind", "connected", "start_time", "end_time", "path", "speed", "course", "accuracy", "source")
-"""Of the table `tracks`, as the stores write them."""
+COLUMNS = (
+    *("driver_id", "kind", "connected", "start_time", "end_time", "path", "speed", "course", "accuracy", "source"),
+    "fix_times",
+)
+"""Of the table of runs, as the stores write them."""
+
+HOUR_S = 3600.0
+"""A row holds fixes of one hour, counted from 1970, and maybe the vertex before them, which it connects to."""
+REACH_S = HOUR_S + CONNECT_WITHIN_S
+"""No row is longer than this: one that starts before t ends before t + REACH_S, which bounds every search by time."""
 
 _VERTEX = 24  # bytes: x, y, m
+_DIGITS = (3, 7, 7)  # decimals of fix_time, latitude, longitude
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Runs that are cut to rows, with the first and last time of each and, of a compacted one, all its fix_times."""
+
+    track: Track
+    start: Floats  # (m,)
+    end: Floats  # (m,)
+    fix_times: Sequence[bytes]  # (m,) packed; empty where the vertices are the fixes
+
+    @classmethod
+    def of(cls, track: Track) -> "Rows":
+        """Fixes as they came in."""
+        cut_track = cut(as_stored(track))
+        first, last = cut_track.offset[:-1], cut_track.offset[1:] - 1
+        return cls(cut_track, cut_track.fix_time[first], cut_track.fix_time[last], [b""] * len(cut_track))
+
+    @property
+    def hours(self) -> set[tuple[str, float]]:
+        """The drivers and beginnings of the hours that the rows are of."""
+        return set(zip(self.track.driver_id, (np.floor(self.end / HOUR_S) * HOUR_S).tolist(), strict=True))
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Runs of n vertices each by drivers whose ids are equally long: g rows of one length in bytes."""
+    """Rows of n vertices each: g rows of one length in bytes."""
 
-    driver_id: np.ndarray  # (g,) of bytes, UTF-8
-    kind: Flags  # (g,)
-    connected: Bools  # (g,)
+    row: Ints  # (g,)
     xym: Floats  # (g, n, 3): longitude, latitude, fix_time
     measured: Floats  # (3, g, n): speed, course, accuracy
     source: Flags  # (g, n), or (g, 0) where it is known of none
@@ -31,25 +62,75 @@ def blocks(track: Track) -> Iterator[Block]:
     """The runs, sorted by how long their rows are, for numpy to write each block at once; a lone fix stands twice."""
     if not len(track):
         return
-    ids = [driver_id.encode() for driver_id in track.driver_id]
-    widths = np.fromiter(map(len, ids), np.int64, len(ids))
     lengths = np.diff(track.offset)
     known = np.logical_or.reduceat(track.source != 0, track.offset[:-1])
-    by_shape = np.lexsort((known, widths, lengths))
-    new_shape = np.diff(np.stack([lengths, widths, known])[:, by_shape]).any(axis=0)
-    encoded = np.array(ids, dtype=object)
+    by_shape = np.lexsort((known, lengths))
+    new_shape = np.diff(np.stack([lengths, known])[:, by_shape]).any(axis=0)
     for runs in np.split(by_shape, np.flatnonzero(new_shape) + 1):
         length = lengths[runs[0]]
         vertex = np.arange(length) if length > 1 else np.zeros(2, np.int64)
         index = track.offset[runs, None] + vertex
         yield Block(
-            encoded[runs],
-            track.kind[runs],
-            track.connected[runs],
+            runs,
             np.stack([track.longitude[index], track.latitude[index], track.fix_time[index]], axis=-1),
             np.stack([track.speed[index], track.course[index], track.accuracy[index]]),
             track.source[index] if known[runs[0]] else np.empty((len(runs), 0), np.uint8),
         )
+
+
+def as_stored(track: Track) -> Track:
+    """The fixes as precisely as they are kept: ms, 1e-7 degrees, cm/s, hundredths of a degree of course, dm."""
+    fix_time, latitude, longitude = (
+        np.round(column, digits)
+        for column, digits in zip((track.fix_time, track.latitude, track.longitude), _DIGITS, strict=True)
+    )
+    speed, course, accuracy = measured_of(steps_of(np.stack([track.speed, track.course, track.accuracy])))
+    return replace(
+        track,
+        fix_time=fix_time,
+        latitude=latitude,
+        longitude=longitude,
+        speed=speed,
+        course=course,
+        accuracy=accuracy,
+    )
+
+
+def cut(track: Track) -> Track:
+    """The runs so that each holds fixes of one hour and reaches over no silence longer than `CONNECT_WITHIN_S`.
+
+    Where an accepted run is cut at an hour, the next one connects to its last vertex.
+    """
+    if not len(track):
+        return track
+    fix_time, run = track.fix_time, np.repeat(np.arange(len(track)), np.diff(track.offset))
+    start = np.zeros(len(run), np.bool_)
+    start[track.offset[:-1]] = True
+    reaching = start & track.connected[run]  # these are of the rows before
+    ahead, hour = np.flatnonzero(~start), np.floor(fix_time / HOUR_S)
+    silent, turns = np.zeros((2, len(run)), np.bool_)
+    silent[ahead] = fix_time[ahead] - fix_time[ahead - 1] > CONNECT_WITHIN_S
+    turns[ahead] = (hour[ahead] != hour[ahead - 1]) & ~reaching[ahead - 1]
+    if not (silent | turns).any():
+        return track
+    links = turns & ~silent & (track.kind[run] == Flag.ACCEPTED)
+    stays = ~(reaching & np.append(silent[1:], False))  # a vertex that nothing connects to is stored already
+    copies = links.astype(np.int64) + stays
+    gather = np.repeat(np.arange(len(run)), copies)
+    again = np.zeros(len(gather), np.bool_)  # the vertex before, once more
+    again[(np.cumsum(copies) - 2)[links]] = True
+    begins = (start | silent | turns)[gather]
+    begins[1:] &= ~again[:-1]
+    gather -= again
+    first = np.flatnonzero(begins)
+    runs = run[gather[first]]
+    return Track(
+        [track.driver_id[r] for r in runs.tolist()],
+        track.kind[runs],
+        again[first] | reaching[gather[first]],
+        np.append(first, len(gather)),
+        *(column[gather] for column in _vertex_columns(track)),
+    )
 
 
 def vertices(path: bytes) -> Floats:
@@ -58,41 +139,37 @@ def vertices(path: bytes) -> Floats:
     return np.frombuffer(path, "<f8", 3 * count, len(path) - _VERTEX * count).reshape(count, 3)
 
 
-def times(path: bytes) -> Floats:
-    """(n,) fix_time of a little-endian WKB LineStringM."""
-    return vertices(path)[:, 2]
-
-
 def believed(track: Track, kind: Flags) -> Track:
     """The fixes without outliers and coarse ones, given the kind of each; (k,)."""
     return keep(track, (kind == Flag.ACCEPTED) | (kind == Flag.LATE))
 
 
-class Stored(NamedTuple):
-    """What a row of `tracks` holds of its vertices."""
+@dataclass(frozen=True, slots=True)
+class Vertices:
+    """Of some rows of one driver, one after the other."""
 
-    path: bytes  # WKB
-    measured: Floats  # (3, n): speed, course, accuracy
-    source: bytes
-    kind: int
+    xym: Floats  # (k, 3)
+    measured: Floats  # (3, k): speed, course, accuracy
+    source: Flags  # (k,)
+    kind: Flags  # (k,)
 
 
-def assemble(driver_id: str, rows: Iterable[Stored], start: float, end: float) -> tuple[Track, Flags]:
+def sources(packed: Sequence[bytes], counts: Ints) -> Flags:
+    """(k,) of rows with so many vertices each; an empty one is not known of any."""
+    parts = (source or bytes(count) for source, count in zip(packed, counts.tolist(), strict=True))
+    return np.frombuffer(b"".join(parts), np.uint8)
+
+
+def assemble(driver_id: str, found: Vertices, start: float, end: float) -> tuple[Track, Flags]:
     """One run of the fixes in [start, end), sorted, each once, and the kind of each.
 
-    Of two vertices with one fix_time the one in the earlier row stays.
+    Of two vertices with one fix_time the first stays.
     """
-    rows = list(rows)
-    if not rows:
+    _, index = np.unique(found.xym[:, 2], return_index=True)
+    index = index[(found.xym[index, 2] >= start) & (found.xym[index, 2] < end)]
+    if not len(index):
         return Track.empty(), np.empty(0, np.uint8)
-    xym = np.concatenate([vertices(row.path) for row in rows])
-    _, index = np.unique(xym[:, 2], return_index=True)
-    index = index[(xym[index, 2] >= start) & (xym[index, 2] < end)]
-    lengths = [row.measured.shape[1] for row in rows]
-    kind = np.repeat(np.array([row.kind for row in rows], np.uint8), lengths)[index]
-    source = b"".join(row.source or bytes(length) for row, length in zip(rows, lengths, strict=True))
-    longitude, latitude, fix_time = xym[index].T.copy()
-    speed, course, accuracy = np.concatenate([row.measured for row in rows], axis=1)[:, index].astype(np.float64)
+    longitude, latitude, fix_time = found.xym[index].T.copy()
     track = Track(
         (driver_id,),
         np.zeros(1, np.uint8),
@@ -101,12 +178,12 @@ def assemble(driver_id: str, rows: Iterable[Stored], start: float, end: float) -
         fix_time,
         latitude,
         longitude,
-        speed,
-        course,
-        accuracy,
-        np.frombuffer(source, np.uint8)[index],
+        found.measured[0, index],
+        found.measured[1, index],
+        found.measured[2, index],
+        found.source[index],
     )
-    return keep(track, np.ones(len(index), np.bool_)), kind
+    return track, found.kind[index]
 
 
 def concatenate(tracks: Sequence[Track]) -> Track:

@@ -1,7 +1,7 @@
 """What a store must do; the embedded one and PostGIS both do exactly this."""
 
 import math
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
@@ -15,6 +15,8 @@ from tracker.scores import Score
 Document = Order | Geofence | Route
 Span = tuple[str, float, float]
 """driver_id, first and last fix_time."""
+Hour = tuple[str, float]
+"""driver_id, the beginning of an hour counted from 1970."""
 D = TypeVar("D", Order, Geofence, Route)
 
 
@@ -86,6 +88,7 @@ class Committed:
     seqs: Sequence[int]  # of each message
     late: Sequence[Span] = ()  # where late fixes were stored, maybe some of commits beside this one
     scores: Sequence[Score] = ()  # of the ETAs that its arrivals decided
+    hours: Set[Hour] = frozenset()  # that got their first rows since they were compacted last
 
 
 @dataclass(frozen=True, slots=True)

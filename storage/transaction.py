@@ -1,41 +1,66 @@
 """One commit as the steps of a transaction: both stores run exactly these, each in its own way."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence, Set
+from dataclasses import dataclass
 
 import numpy as np
 
 from storage import rows
+from storage.packing import unpack_times
 from storage.rows import TABLES, Row, Statement
-from storage.segments import keep, repeated, spans, times
-from storage.store import Commit, Committed, Span
+from storage.segments import REACH_S, Rows, keep, repeated, spans
+from storage.store import Commit, Committed, Hour, Span
 from tracker.errors import Flag
-from tracker.records import Delivery, Message, Track
+from tracker.records import Delivery, Floats, Ints, Message
 from tracker.scores import Score, scores
 
-Steps = Generator[Statement | Track, Sequence[Row], Committed]
-"""Gives a Track to insert or a Statement to run, takes the rows that came of it, returns what was found out."""
+Steps = Generator[Statement | Rows, Sequence[Row], Committed]
+"""Gives Rows to insert or a Statement to run, takes the rows that came of it, returns what was found out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """Where a store has its runs of fixes, and how it reads them."""
+
+    runs: str
+    """The table."""
+    paths: Callable[[Sequence[Row]], tuple[Floats, Ints]]
+    """(k, 3) longitude, latitude and fix_time of the vertices of rows with a `path`, and how many each has; (m,)."""
+
+    def times(self, row: Row) -> Floats:
+        """The times of all fixes of a row of `path` and `fix_times`."""
+        return unpack_times(row["fix_times"]) if row["fix_times"] else self.paths([row])[0][:, 2]
 
 
 MODELS_KEPT = 5
 """The newest so many models of arrivals stay."""
 
 
-def steps(commit: Commit, wkb: str) -> Steps:
-    """Everything of `commit`, in order; `wkb` is the SQL for the path of a row of `tracks` as WKB."""
+def steps(commit: Commit, dialect: Dialect, noted: Set[Hour]) -> Steps:
+    """Everything of `commit`, in order; the drivers' hours `noted` are in the store as such already."""
+    hours = set[Hour]()
     if len(commit.track):
-        yield commit.track
+        track = Rows.of(commit.track)
+        yield track
+        hours |= track.hours
     duplicate, late = np.zeros(len(commit.aside.fix_time), np.bool_), list[Span]()
     if len(commit.aside):
         stored = yield Statement(
-            f"SELECT driver_id, {wkb} AS path FROM tracks "  # noqa: S608 one of two constants
-            "WHERE driver_id = $1 AND end_time >= $2 AND start_time <= $3",
+            f"SELECT driver_id, path, fix_times FROM {dialect.runs} "  # noqa: S608 one of two constants
+            f"WHERE driver_id = $1 AND end_time >= $2 AND end_time < $3 + {REACH_S} AND start_time <= $3",
             list(spans(commit.aside)),
         )
-        duplicate = repeated(commit.aside, [(row["driver_id"], times(row["path"])) for row in stored])
+        duplicate = repeated(commit.aside, [(row["driver_id"], dialect.times(row)) for row in stored])
         fresh = keep(commit.aside, ~duplicate)
         if len(fresh):
-            yield fresh
+            rows_aside = Rows.of(fresh)
+            yield rows_aside
+            hours |= rows_aside.hours
             late = spans(keep(fresh, np.repeat(fresh.kind == Flag.LATE, np.diff(fresh.offset))))
+    hours -= noted
+    if hours:
+        yield Statement(rows.ADD_DRIVER, [(driver_id, start) for driver_id, start in sorted(hours)])
+        yield Statement(rows.NOTE_HOUR, sorted(hours))
     yield from _history(commit, late)
     found = yield from _scores([e for e in commit.events if isinstance(e, Delivery) and e.kind == "driver_arrived"])
     yield from _documents(commit)
@@ -43,7 +68,7 @@ def steps(commit: Commit, wkb: str) -> Steps:
         yield Statement(rows.INSERT_MODEL, [(model.version, model.created_at, model.trips, model.model)])
         yield Statement(rows.DROP_MODELS, [(model.version - MODELS_KEPT,)])
     seqs = (yield from _messages(commit.messages)) if commit.messages else []
-    return Committed(duplicate, seqs, late, found)
+    return Committed(duplicate, seqs, late, found, hours)
 
 
 def _history(commit: Commit, late: Sequence[Span]) -> Generator[Statement, Sequence[Row], None]:

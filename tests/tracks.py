@@ -13,7 +13,7 @@ T0 = 1_760_000_000.0
 
 
 def run(driver_id: str, times: Sequence[float], *, kind: Flag = Flag.ACCEPTED, connected: bool = False) -> Track:
-    """One run with fixes `times` seconds after T0."""
+    """One run with fixes `times` seconds after T0, as precise as they are stored."""
     fix_time = np.round(T0 + np.asarray(times, np.float64), 3)
     rng = np.random.default_rng(zlib.crc32(driver_id.encode()))
     latitude, longitude = 25.0 + rng.random(), 121.5 + rng.random()
@@ -24,10 +24,10 @@ def run(driver_id: str, times: Sequence[float], *, kind: Flag = Flag.ACCEPTED, c
         np.array([connected]),
         np.array([0, len(fix_time)]),
         fix_time,
-        latitude + seconds * 1e-6,
-        longitude - seconds * 1e-6,
-        np.where(seconds % 3 == 0, np.nan, np.float32(seconds % 30.0)).astype(np.float64),
-        np.float32(seconds % 360.0).astype(np.float64),
+        np.round(latitude + seconds * 1e-6, 7),
+        np.round(longitude - seconds * 1e-6, 7),
+        np.where(seconds % 3 == 0, np.nan, np.round(seconds % 30.0, 2)),
+        np.round(seconds % 360.0, 2) % 360.0,
         np.full(len(fix_time), np.nan),
     )
 

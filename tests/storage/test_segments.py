@@ -10,16 +10,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storage.segments import (
-    Stored,
+    HOUR_S,
+    REACH_S,
+    Rows,
+    Vertices,
+    as_stored,
     assemble,
     believed,
     blocks,
     concatenate,
+    cut,
     join,
     keep,
     repeated,
+    sources,
     spans,
-    times,
     vertices,
 )
 from tests.tracks import T0, fixes, run, runs, same
@@ -35,9 +40,9 @@ def wkb(*xym: tuple[float, float, float]) -> bytes:
     return struct.pack("<BII", 1, 2002, len(xym)) + b"".join(struct.pack("<3d", *vertex) for vertex in xym)
 
 
-def test_a_block_holds_runs_with_equally_long_rows():
-    found = [(block.driver_id.tolist(), block.xym.shape, block.measured.shape) for block in blocks(THREE)]
-    assert found == [([b"bb"], (1, 2, 3), (3, 1, 2)), ([b"a", b"a"], (2, 3, 3), (3, 2, 3))]
+def test_a_block_holds_rows_of_one_length():
+    found = [(block.row.tolist(), block.xym.shape, block.measured.shape) for block in blocks(THREE)]
+    assert found == [([1], (1, 2, 3), (3, 1, 2)), ([0, 2], (2, 3, 3), (3, 2, 3))]
 
 
 def test_blocks_of_nothing_are_none():
@@ -50,33 +55,115 @@ def test_a_lone_fix_stands_twice():
     assert block.xym[0, 0, 2] == T0 + 7
 
 
-def test_ids_are_utf8():
-    assert next(blocks(run("王小明", [0]))).driver_id.tolist() == ["王小明".encode()]
-
-
 def test_vertices_are_read_from_wkb():
     path = wkb((121.5, 25.0, T0), (121.6, 25.1, T0 + 0.001))
     assert vertices(path).tolist() == [[121.5, 25.0, T0], [121.6, 25.1, T0 + 0.001]]
-    assert times(path).tolist() == [T0, T0 + 0.001]
 
 
-def test_assemble_sorts_and_takes_the_earlier_row_of_two_with_one_time():
-    rows = [
-        Stored(wkb((1, 1, 5), (2, 2, 6)), np.array([[1, 2]] * 3, np.float32), b"", Flag.ACCEPTED),
-        Stored(wkb((3, 3, 4), (9, 9, 6)), np.array([[3, 9]] * 3, np.float32), bytes([Source.GPS, 0]), Flag.LATE),
-    ]
-    track, kind = assemble("a", rows, 0, 10)
-    assert kind.tolist() == [Flag.LATE, Flag.ACCEPTED, Flag.ACCEPTED]
+def test_sources_that_are_not_known_are_zero():
+    assert sources([b"", bytes([1, 2])], np.array([2, 2])).tolist() == [0, 0, 1, 2]
+
+
+def test_assemble_sorts_and_takes_the_first_of_two_with_one_time():
+    kind = np.array([Flag.ACCEPTED, Flag.ACCEPTED, Flag.LATE, Flag.LATE], np.uint8)
+    found = Vertices(
+        np.array([[1, 1, 5], [2, 2, 6], [3, 3, 4], [9, 9, 6]], float),
+        np.array([[1, 2, 3, 9]] * 3, float),
+        np.array([0, 0, Source.GPS, 8], np.uint8),
+        kind,
+    )
+    track, kinds = assemble("a", found, 0, 10)
+    assert kinds.tolist() == [Flag.LATE, Flag.ACCEPTED, Flag.ACCEPTED]
     assert track.source.tolist() == [Source.GPS, 0, 0]
     assert track.fix_time.tolist() == [4, 5, 6]
     assert track.longitude.tolist() == track.speed.tolist() == [3, 1, 2]
 
 
 def test_assemble_keeps_to_the_half_open_interval():
-    rows = [Stored(wkb((1, 1, 5), (2, 2, 6), (3, 3, 7)), np.zeros((3, 3), np.float32), b"", Flag.ACCEPTED)]
-    assert assemble("a", rows, 5, 7)[0].fix_time.tolist() == [5, 6]
-    assert same(assemble("a", rows, 8, 9)[0], Track.empty())
-    assert same(assemble("a", [], 8, 9)[0], Track.empty())
+    found = Vertices(np.repeat([[5.0], [6], [7]], 3, axis=1), np.zeros((3, 3)), *np.zeros((2, 3), np.uint8))
+    assert assemble("a", found, 5, 7)[0].fix_time.tolist() == [5, 6]
+    assert same(assemble("a", found, 8, 9)[0], Track.empty())
+
+
+def test_what_is_stored_is_stored_as_precisely_again():
+    rng = np.random.default_rng(0)
+    track = run("a", range(1000))
+    columns = {name: rng.random(1000) * 400 for name in ("latitude", "longitude", "speed", "course", "accuracy")}
+    once = as_stored(replace(track, **columns))
+    assert same(as_stored(once), once)
+    for name, step in {"latitude": 1e-7, "longitude": 1e-7, "speed": 0.01, "accuracy": 0.1}.items():
+        assert np.abs(getattr(once, name) - columns[name]).max() <= step / 2 * 1.0001
+    assert once.course.max() < 360
+
+
+TO_HOUR = HOUR_S - T0 % HOUR_S  # seconds after T0
+
+
+def test_a_run_is_cut_at_the_hour_and_goes_on_connected():
+    cut_run = cut(run("a", [TO_HOUR - 2, TO_HOUR - 1, TO_HOUR, TO_HOUR + 1]))
+    before, after = run("a", [TO_HOUR - 2, TO_HOUR - 1]), run("a", [TO_HOUR - 1, TO_HOUR, TO_HOUR + 1], connected=True)
+    assert same(cut_run, runs([before, after]))
+
+
+def test_a_vertex_that_a_run_reaches_back_to_stays_with_it():
+    reaching = run("a", [TO_HOUR - 1, TO_HOUR], connected=True)
+    assert same(cut(reaching), reaching)
+
+
+def test_what_is_late_is_cut_without_a_connection():
+    assert same(
+        cut(run("a", [TO_HOUR - 1, TO_HOUR], kind=Flag.LATE)),
+        runs([run("a", [TO_HOUR - 1], kind=Flag.LATE), run("a", [TO_HOUR], kind=Flag.LATE)]),
+    )
+
+
+def test_a_run_is_cut_at_a_long_silence():
+    assert same(cut(run("a", [-800, 0, 1], connected=True)), run("a", [0, 1]))
+    assert same(cut(run("a", [-900, -800, 0, 1])), runs([run("a", [-900, -800]), run("a", [0, 1])]))
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.lists(st.sampled_from([1.0, 60.0, 599.0, 700.0, 5000.0]), min_size=1, max_size=8),
+            st.booleans(),
+            st.sampled_from([Flag.ACCEPTED, Flag.LATE]),
+        ),
+        max_size=6,
+    )
+)
+def test_cutting_keeps_each_fix_and_leg_and_makes_short_rows_of_one_hour(drawn: list[tuple[list[float], bool, Flag]]):
+    now, parts = 0.0, []
+    for gaps, connected, kind in drawn:
+        connected &= kind == Flag.ACCEPTED
+        seconds = np.cumsum([now, *gaps])[0 if connected else 1 :]
+        now += sum(gaps)
+        parts.append(run("a", seconds, connected=connected, kind=kind))
+    whole = runs(parts)
+    rows = Rows.of(whole)
+    fresh = _fresh(rows.track)
+    assert fresh == _fresh(whole)
+    assert (rows.end - rows.start <= REACH_S).all()
+    for number, (start, end) in enumerate(itertools.pairwise(rows.track.offset.tolist())):
+        hours = rows.track.fix_time[start + int(rows.track.connected[number]) : end] // HOUR_S
+        assert len(set(hours.tolist())) == 1
+    assert _short_legs(rows.track) == _short_legs(whole)
+
+
+def _fresh(track: Track) -> list[float]:
+    repeats = np.zeros(len(track.fix_time), np.bool_)
+    repeats[track.offset[:-1]] = track.connected
+    return track.fix_time[~repeats].tolist()
+
+
+def _short_legs(track: Track) -> list[tuple[float, float]]:
+    """That reach over no silence, and are of an hour or of an accepted run."""
+    return [
+        (one, other)
+        for number, (start, end) in enumerate(itertools.pairwise(track.offset.tolist()))
+        for one, other in itertools.pairwise(track.fix_time[start:end].tolist())
+        if other - one <= 600 and (track.kind[number] == Flag.ACCEPTED or one // HOUR_S == other // HOUR_S)
+    ]
 
 
 def test_what_is_not_believed_is_left_out():

@@ -3,21 +3,27 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 
 from storage import Commit, Committed
+from storage.packing import pack_times
 from storage.rows import Row, Statement
-from storage.transaction import steps
+from storage.segments import Rows, vertices
+from storage.transaction import Dialect, steps
 from tests.storage.test_rows import EVENTS, GEOFENCE, ORDER
 from tests.storage.test_segments import wkb
-from tests.tracks import T0, run, same
+from tests.tracks import T0, run, runs, same
 from tracker.errors import Flag
-from tracker.records import Geofence, Message, Order, Track
+from tracker.records import Geofence, Message, Order
+
+HOUR = T0 // 3600 * 3600
 
 
-def drive(commit: Commit, answers: dict[str, Sequence[Row]]) -> tuple[list[Track | Statement], Committed]:
+def drive(commit: Commit, answers: dict[str, Sequence[Row]]) -> tuple[list[Rows | Statement], Committed]:
     """All steps and the result; a statement gets the answer whose key it begins with."""
-    transaction, rows, seen = steps(commit, "path"), None, []
+    dialect = Dialect("tracks", lambda found: (vertices(found[0]["path"]), np.array([])))
+    transaction, rows, seen = steps(commit, dialect, {("known", HOUR)}), None, []
     sent: Any = rows
     while True:
         try:
@@ -25,7 +31,7 @@ def drive(commit: Commit, answers: dict[str, Sequence[Row]]) -> tuple[list[Track
         except StopIteration as end:
             return seen, end.value
         seen.append(step)
-        sql = "" if isinstance(step, Track) else step.sql.strip()
+        sql = "" if isinstance(step, Rows) else step.sql.strip()
         sent = next((answer for start, answer in answers.items() if sql.startswith(start)), ())
 
 
@@ -42,18 +48,26 @@ def test_nothing_to_do_takes_no_step():
 
 def test_the_track_is_inserted_before_what_is_aside_is_compared():
     track, aside = run("a", [1, 2, 3]), run("a", [2, 2.5], kind=Flag.LATE)
-    stored = {"driver_id": "a", "path": wkb(*((0, 0, T0 + t) for t in (1, 2, 3)))}
+    stored = {"driver_id": "a", "path": wkb(*((0, 0, T0 + t) for t in (1, 2, 3))), "fix_times": b""}
     seen, committed = drive(Commit(track=track, aside=aside), {"SELECT driver_id": [stored]})
-    assert seen[0] is track
+    assert isinstance(seen[0], Rows)
+    assert same(seen[0].track, track)
     assert isinstance(seen[1], Statement)
     assert seen[1].values == [("a", T0 + 2, T0 + 2.5)]
-    assert isinstance(seen[2], Track)
-    assert same(seen[2], run("a", [2.5], kind=Flag.LATE))
+    assert isinstance(seen[2], Rows)
+    assert same(seen[2].track, run("a", [2.5], kind=Flag.LATE))
     assert committed.duplicate.tolist() == [True, False]
 
 
+def test_drivers_and_hours_are_noted_once():
+    seen, committed = drive(Commit(track=runs([run("a", [1]), run("known", [1]), run("a", [401])])), {})
+    noted = {step.sql.split()[2]: step.values for step in seen if isinstance(step, Statement)}
+    assert noted == {"drivers": [("a", HOUR), ("a", HOUR + 3600)], "driver_hours": [("a", HOUR), ("a", HOUR + 3600)]}
+    assert committed.hours == {("a", HOUR), ("a", HOUR + 3600)}
+
+
 def test_what_is_all_stored_is_not_inserted():
-    stored = {"driver_id": "a", "path": wkb((0, 0, T0 + 1), (0, 0, T0 + 1))}
+    stored = {"driver_id": "a", "path": b"", "fix_times": pack_times(np.array([T0 + 1]))}
     seen, committed = drive(Commit(aside=run("a", [1], kind=Flag.LATE)), {"SELECT driver_id": [stored]})
     assert len(seen) == 1
     assert committed.duplicate.tolist() == [True]
