@@ -49,8 +49,7 @@ def replay(
     Returns the summary. `progress` is called with the number of fixes done since the last call. Raises InvalidInput.
     """
     engine = Engine(settings)
-    for geofence in geofences:
-        engine.set_geofence(geofence)
+    engine.set_geofences(geofences)
     for order in orders:
         engine.set_order(order)
     flag = np.zeros(len(fixes), np.uint8)

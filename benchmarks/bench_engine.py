@@ -55,8 +55,7 @@ def prepared(fences: int, orders: int) -> Engine:
     engine = Engine(EngineSettings())
     for i in range(KNOWN):
         engine.driver_row(f"driver-{i}")
-    for geofence in city_fences(fences, seed=1):
-        engine.set_geofence(geofence)
+    engine.set_geofences(city_fences(fences, seed=1))
     rng = np.random.default_rng(2)
     for i in range(orders):
         place = Destination(latitude=25.03 + rng.uniform(-0.2, 0.2), longitude=121.56 + rng.uniform(-0.2, 0.2))
@@ -111,6 +110,15 @@ def test_backlog(benchmark, told) -> None:
     told("backlog of 100,000 fixes of one driver", wait.sum() / 100_000 * 1e6, "us a fix", 2.0)
     told("others wait for it, at worst", float(wait.max()) * 1e3, "ms a tick", 10.0)
     told("others wait for it, in the middle", float(np.median(wait)) * 1e3, "ms a tick", 10.0)
+
+
+def test_load(benchmark, told) -> None:
+    """100,000 circles at the start, and then one more at a time."""
+    circles = [geofence for geofence in city_fences(220_000, seed=1) if geofence.type == "Point"]
+    first, more = circles[:100_000], circles[100_000:101_000]
+    engine = Engine(EngineSettings())
+    told("100,000 circles", benchmark.pedantic(_seconds, (engine.set_geofences, first), rounds=1), "s", 2.0)
+    told("one more", float(np.median([_seconds(engine.set_geofence, one) for one in more])) * 1e6, "us", None)
 
 
 def test_memory(benchmark, told) -> None:

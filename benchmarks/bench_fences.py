@@ -13,8 +13,7 @@ LEGS = 10_000
 
 def city(fences: int) -> Fences:
     watched = Fences(EngineSettings())
-    for geofence in city_fences(fences, seed=1):
-        watched.put(geofence)
+    watched.put(city_fences(fences, seed=1))
     return watched
 
 
@@ -46,7 +45,7 @@ def bench_transitions(benchmark, fleet: int, legs_each: int, step_s: float, fenc
 def bench_standing(benchmark) -> None:
     """10,000 drivers who stand in one depot: nothing happens."""
     watched, ids = city(10_000), drivers(LEGS)
-    watched.put(Geofence(geofence_id="depot", type="Point", coordinates=[LONGITUDE, LATITUDE], radius=500.0))
+    watched.put([Geofence(geofence_id="depot", type="Point", coordinates=[LONGITUDE, LATITUDE], radius=500.0)])
     rng = np.random.default_rng(3)
     place = LATITUDE + rng.uniform(-1e-3, 1e-3, LEGS), LONGITUDE + rng.uniform(-1e-3, 1e-3, LEGS)
     sigma, length = np.full(LEGS, 5.0), np.zeros(LEGS)
@@ -69,7 +68,7 @@ def bench_change(benchmark) -> None:
     changes = iter(city_fences(1_000, seed=4))
 
     def run(geofence: Geofence, legs: Legs) -> None:
-        watched.put(geofence)
+        watched.put([geofence])
         watched.advance(legs, ids)
 
     benchmark.pedantic(run, setup=lambda: ((next(changes), next(traffic)), {}), rounds=20, warmup_rounds=2)

@@ -5,7 +5,7 @@ and latitude as GeoJSON means them, their distances by the metres of a degree wh
 pieces so short that it is straight in both. Nothing here is a numpy operation per call: compiled code over flat arrays.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 from geo.arena import Arena
 from geo.compiled import compiled
 from geo.cuts import AREA, CUT, EDGE, Shapes, boundary_distance, cut_leg, inside
-from geo.earth import metres_per_degree
-from geo.globe import MOST_PIECES, POINT, chord, put_point, split
+from geo.globe import MOST_PIECES, POINT, Rows, chord, put_point, split
 from geo.grid import Cells, Grid
-from geo.polygons import InvalidShape, banded, outline
+from geo.polygons import InvalidShape, Outline, banded, outline
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -72,36 +71,35 @@ class FenceIndex:
         """Where the areas are, for compiled code."""
         return self._grid.cells
 
-    def put(self, key: int, shape: Circle | Area) -> None:
-        """Add or replace an area. Raises InvalidShape, a ValueError, with a sentence that says what is wrong."""
-        if isinstance(shape, Circle):
-            _check_circle(shape)
-            self.drop(key)
-            self._room(key)
-            self._put_circle(key, shape)
-        else:
-            line = outline(shape.polygons)
-            self.drop(key)
-            self._room(key)
-            edges, starts, width = banded(line.edges, line.half_width)
-            self._most_edges = max(self._most_edges, len(edges))
-            edge, start = self._edges.take(len(edges)), self._starts.take(len(starts))
-            self._blocks[key] = edge, start
-            self._edges.rows.view(np.float64).reshape(-1, 4)[edge[0] : edge[0] + len(edges)] = edges
-            self._starts.rows[start[0] : start[0] + len(starts)] = starts
-            place = line.latitude, line.longitude, 0.0, 0.0, 0.0
-            self._areas[key] = *place, np.nan, 0.0, width, edge[0], start[0], len(starts) - 1, line.north
-            self._grid.put(key, line.latitude, line.longitude, line.half_height, line.half_width)
+    def put(self, shapes: Mapping[int, Circle | Area]) -> None:
+        """Add or replace areas by key. Raises InvalidShape, a ValueError, with a sentence that says what is wrong."""
+        circles = {key: shape for key, shape in shapes.items() if isinstance(shape, Circle)}
+        for circle in circles.values():
+            _check_circle(circle)
+        lines = {key: outline(shape.polygons) for key, shape in shapes.items() if isinstance(shape, Area)}
+        self.drop(shapes)
+        most = max(shapes, default=-1)
+        if most >= len(self._areas):
+            self._areas = np.concatenate([self._areas, np.zeros(max(most + 1, len(self._areas)), AREA)])
+        keys, boxes = np.array([*circles, *lines], np.int64), np.empty((len(shapes), 4))
+        measures = np.array([(c.latitude, c.longitude, c.radius) for c in circles.values()]).reshape(-1, 3)
+        _put_circles(keys[: len(circles)], measures, self._areas, boxes)
+        for row, (key, line) in enumerate(lines.items(), len(circles)):
+            self._put_outline(key, line)
+            boxes[row] = line.latitude, line.longitude, line.half_height, line.half_width
+        self._grid.put(keys, boxes)
         self.shapes = self._arrays()
 
-    def drop(self, key: int) -> None:
-        """Remove an area."""
+    def drop(self, keys: Iterable[int]) -> None:
+        """Remove areas."""
         self.changes += 1
-        self._grid.drop(key)
-        if key in self._blocks:
-            edge, start = self._blocks.pop(key)
-            self._edges.give(*edge)
-            self._starts.give(*start)
+        keys = list(keys)
+        self._grid.drop(np.array(keys, np.int64))
+        for key in keys:
+            if key in self._blocks:
+                edge, start = self._blocks.pop(key)
+                self._edges.give(*edge)
+                self._starts.give(*start)
 
     def containing(self, latitude: float, longitude: float) -> list[int]:
         """Keys of the areas that a place is in, in order."""
@@ -119,20 +117,15 @@ class FenceIndex:
         """Metres from each point (n,) to the boundary of its area, negative inside."""
         return _distances(self.shapes, latitude, longitude, key)
 
-    def _room(self, key: int) -> None:
-        if key >= len(self._areas):
-            self._areas = np.concatenate([self._areas, np.zeros(max(key + 1, len(self._areas)), AREA)])
-
-    def _put_circle(self, key: int, circle: Circle) -> None:
-        point = np.zeros(1, POINT)
-        put_point(point[0], circle.latitude, circle.longitude)
-        self._areas[key] = *point[0].item()[:5], circle.radius, chord(circle.radius) ** 2, 0.0, 0, 0, 0, False
-        north, _ = metres_per_degree(circle.latitude)
-        height = 1.01 * circle.radius / north
-        nearest = min(abs(circle.latitude) + height, 90.0)
-        _, east = metres_per_degree(nearest)
-        width = 180.0 if nearest >= 90.0 else min(1.01 * circle.radius / max(float(east), 1e-9), 180.0)
-        self._grid.put(key, circle.latitude, circle.longitude, height, width)
+    def _put_outline(self, key: int, line: Outline) -> None:
+        edges, starts, width = banded(line.edges, line.half_width)
+        self._most_edges = max(self._most_edges, len(edges))
+        edge, start = self._edges.take(len(edges)), self._starts.take(len(starts))
+        self._blocks[key] = edge, start
+        self._edges.rows.view(np.float64).reshape(-1, 4)[edge[0] : edge[0] + len(edges)] = edges
+        self._starts.rows[start[0] : start[0] + len(starts)] = starts
+        place = line.latitude, line.longitude, 0.0, 0.0, 0.0
+        self._areas[key] = *place, np.nan, 0.0, width, edge[0], start[0], len(starts) - 1, line.north
 
     def _arrays(self) -> Shapes:
         return Shapes(self._areas, self._edges.rows, self._starts.rows, 2 * MOST_PIECES + 2 * self._most_edges)
@@ -156,6 +149,25 @@ def _check_circle(circle: Circle) -> None:
 
 
 # Columns
+
+
+@compiled
+def _put_circles(keys: Ints, circles: Floats, areas: Rows, boxes: Floats) -> None:
+    """Fill in the areas of `keys` (n,), and the boxes (n, 4) around them: circles (n, 3) by centre and radius."""
+    points = np.empty(1, POINT)
+    for i in range(len(keys)):
+        latitude, longitude, radius = circles[i]
+        point, area = points[0], areas[keys[i]]
+        put_point(point, latitude, longitude)
+        area["latitude"], area["longitude"] = latitude, longitude
+        area["x"], area["y"], area["z"] = point["x"], point["y"], point["z"]
+        area["radius"], area["chord2"], area["width"] = radius, chord(radius) ** 2, 0.0
+        area["edges"], area["starts"], area["bands"], area["north"] = 0, 0, 0, False
+        height = 1.01 * radius / point["north"]
+        nearest = min(abs(latitude) + height, 90.0)
+        put_point(point, nearest, longitude)
+        width = 180.0 if nearest >= 90.0 else min(1.01 * radius / max(point["east"], 1e-9), 180.0)
+        boxes[i, 0], boxes[i, 1], boxes[i, 2], boxes[i, 3] = latitude, longitude, height, width
 
 
 @compiled

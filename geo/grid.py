@@ -5,15 +5,14 @@ others. A box lies on the finest level where it covers few cells. Cells are hash
 chance fails when the boxes are compared. A change touches the buckets of one box.
 """
 
-from math import floor
+from math import floor, isnan, nan
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from geo.arena import Arena
 from geo.compiled import compiled, helper
-from geo.globe import Rows, apart
+from geo.globe import Row, Rows, apart
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -34,6 +33,11 @@ BOX = np.dtype(
     [(name, np.float32) for name in ("latitude", "longitude", "half_height", "half_width")] + [("key", np.int32)]
 )
 """Centre and extent, degrees."""
+
+
+_SMALLEST, _SIZES, _USED = 2, 31, 0
+"""Buckets have blocks of 2**_SMALLEST boxes and more. `blocks` tells how many boxes are in blocks so far, and of each
+size where a free one starts, -1 for none; the key of its first box is where the next one does."""
 
 
 class Cells(NamedTuple):
@@ -62,61 +66,48 @@ _COLUMNS, _FIRST_ROW = _rows()
 
 
 class Grid:
-    """Boxes by small integer key."""
+    """Boxes by small integer key. A box costs the time of a few cells, one at a time or many at once."""
 
     def __init__(self) -> None:
         self._in_use = np.zeros(LEVELS, np.int64)
         self._buckets = np.zeros(BUCKETS, BUCKET)
-        self._boxes = Arena(BOX)
+        self._boxes = np.zeros(64, BOX)
+        self._blocks = np.full(1 + _SIZES, -1, np.int64)
+        self._blocks[_USED] = 0
         self._found = np.empty(0, np.int64)
-        self._place: dict[int, tuple[int, list[int]]] = {}  # by key: level, buckets
+        self._of_key = np.full((64, 4), np.nan)
         self.cells = self._arrays()
 
-    def put(self, key: int, latitude: float, longitude: float, half_height: float, half_width: float) -> None:
-        """Add or replace a box around a centre; degrees."""
-        self.drop(key)
-        level, found = _place(_COLUMNS, _FIRST_ROW, latitude, longitude, half_height, half_width)
-        distinct = sorted(set(found.tolist()))
-        box = latitude, longitude, half_height + _ROUNDING, half_width + _ROUNDING, key
-        for bucket in distinct:
-            start, count, room = self._buckets[bucket].item()
-            if count == room:
-                start, room = self._moved(start, count, room)
-            self._boxes.rows[start + count] = box
-            self._buckets[bucket] = start, count + 1, room
-        self._in_use[level] += 1
-        self._place[key] = level, distinct
+    def put(self, keys: Ints, boxes: Floats) -> None:
+        """Add or replace boxes (n, 4): latitude and longitude of the centre, half height, half width; degrees."""
+        self.drop(keys)
+        most = int(keys.max(initial=-1))
+        if most >= len(self._of_key):
+            more = max(most + 1 - len(self._of_key), len(self._of_key))
+            self._of_key = np.concatenate([self._of_key, np.full((more, 4), np.nan)])
+        self._of_key[keys] = boxes
+        done = np.zeros(2, np.int64)  # boxes, and buckets of the next one
+        while not _insert(
+            _COLUMNS, _FIRST_ROW, self._in_use, self._buckets, self._boxes, self._blocks, keys, boxes, done
+        ):
+            self._boxes = np.concatenate([self._boxes, np.zeros_like(self._boxes)])
         self.cells = self._arrays()
 
-    def drop(self, key: int) -> None:
-        """Remove a box, if it is there."""
-        if key not in self._place:
-            return
-        level, buckets = self._place.pop(key)
-        for bucket in buckets:
-            start, count, room = self._buckets[bucket].item()
-            boxes = self._boxes.rows[start : start + count]
-            boxes[np.flatnonzero(boxes["key"] == key)[0]] = boxes[-1]
-            self._buckets[bucket] = start, count - 1, room
-        self._in_use[level] -= 1
+    def drop(self, keys: Ints) -> None:
+        """Remove boxes, those that are there."""
+        _remove(
+            _COLUMNS, _FIRST_ROW, self._in_use, self._buckets, self._boxes, keys[keys < len(self._of_key)], self._of_key
+        )
 
     def query(self, latitude: float, longitude: float, half_height: float, half_width: float) -> list[int]:
         """Keys of the boxes that touch a box, in order; some that only nearly do."""
         count = touching(self.cells, latitude, longitude, half_height, half_width)
         return sorted(set(self.cells.found[:count].tolist()))
 
-    def _moved(self, start: int, count: int, room: int) -> tuple[int, int]:
-        """Where a bucket's boxes are after they moved to a block with more room, and how much."""
-        to, size = self._boxes.take(max(2 * room, 4))
-        self._boxes.rows[to : to + count] = self._boxes.rows[start : start + count]
-        if room:
-            self._boxes.give(start, room)
-        return to, size
-
     def _arrays(self) -> Cells:
-        if len(self._found) < 2 * len(self._boxes.rows):
-            self._found = np.empty(2 * len(self._boxes.rows), np.int64)
-        return Cells(_COLUMNS, _FIRST_ROW, self._in_use, self._buckets, self._boxes.rows, self._found)
+        if len(self._found) < 2 * len(self._boxes):
+            self._found = np.empty(2 * len(self._boxes), np.int64)
+        return Cells(_COLUMNS, _FIRST_ROW, self._in_use, self._buckets, self._boxes, self._found)
 
 
 @helper
@@ -169,6 +160,100 @@ def _place(
         if cells <= MOST_CELLS:
             break
     return level, found[:cells]
+
+
+@compiled
+def _insert(
+    columns: NDArray[np.int32],
+    first_row: Ints,
+    in_use: Ints,
+    buckets: Rows,
+    boxes: Rows,
+    blocks: Ints,
+    keys: Ints,
+    added: Floats,
+    done: Ints,
+) -> bool:
+    """Put boxes into their buckets, going on from `done`; False where there is no room for the next block."""
+    for i in range(done[0], len(keys)):
+        latitude, longitude, half_height, half_width = added[i]
+        level, found = _place(columns, first_row, latitude, longitude, half_height, half_width)
+        for k in range(done[1], len(found)):
+            if _seen(found, k):
+                continue
+            bucket = buckets[found[k]]
+            if bucket["count"] == bucket["room"] and not _more_room(bucket, boxes, blocks):
+                done[0], done[1] = i, k
+                return False
+            box = boxes[bucket["start"] + bucket["count"]]
+            box["latitude"], box["longitude"], box["key"] = latitude, longitude, keys[i]
+            box["half_height"], box["half_width"] = half_height + _ROUNDING, half_width + _ROUNDING
+            bucket["count"] += 1
+        in_use[level] += 1
+        done[1] = 0
+    return True
+
+
+@compiled
+def _remove(
+    columns: NDArray[np.int32],
+    first_row: Ints,
+    in_use: Ints,
+    buckets: Rows,
+    boxes: Rows,
+    keys: Ints,
+    of_key: Floats,
+) -> None:
+    """Take the boxes of these keys, (keys, 4) in `of_key`, NaN where there is none, from their buckets."""
+    for key in keys:
+        latitude, longitude, half_height, half_width = of_key[key]
+        if isnan(latitude):
+            continue
+        of_key[key] = nan
+        level, found = _place(columns, first_row, latitude, longitude, half_height, half_width)
+        in_use[level] -= 1
+        for k in range(len(found)):
+            if _seen(found, k):
+                continue
+            bucket = buckets[found[k]]
+            last = bucket["start"] + bucket["count"] - 1
+            for at in range(bucket["start"], last):
+                if boxes[at]["key"] == key:
+                    boxes[at] = boxes[last]
+                    break
+            bucket["count"] -= 1
+
+
+@helper
+def _seen(found: Ints, k: int) -> bool:
+    """Whether bucket k is one of those before it: cells that share one by chance."""
+    seen = False
+    for before in range(k):
+        seen |= found[before] == found[k]
+    return seen
+
+
+@helper
+def _more_room(bucket: Row, boxes: Rows, blocks: Ints) -> bool:
+    """Move a bucket's boxes to a block of twice the size, and free theirs; False where there is no such block."""
+    size, room = _SMALLEST, max(2 * bucket["room"], 1 << _SMALLEST)
+    while 1 << size < room:
+        size += 1
+    to = blocks[1 + size]
+    if to >= 0:
+        blocks[1 + size] = boxes[to]["key"]
+    elif blocks[_USED] + room <= len(boxes):
+        to = blocks[_USED]
+        blocks[_USED] += room
+    else:
+        return False
+    for i in range(bucket["count"]):
+        boxes[to + i] = boxes[bucket["start"] + i]
+    if bucket["room"]:
+        boxes[bucket["start"]]["key"] = blocks[size]  # of half the size
+        blocks[size] = bucket["start"]
+    bucket["start"], bucket["room"] = to, room
+    return True
 
 
 @helper

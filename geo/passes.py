@@ -72,7 +72,7 @@ def passes(legs: Legs, shape: Circle | Area, start: float, end: float) -> Passes
     """
     legs, gap = _clipped(legs, start, end)
     index = FenceIndex()
-    index.put(0, shape)
+    index.put({0: shape})
     every = np.arange(len(legs.t0))
     cuts = index.cut(
         legs.latitude0, legs.longitude0, legs.latitude1, legs.longitude1, every, np.zeros(len(every), np.int64)

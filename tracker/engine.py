@@ -160,9 +160,13 @@ class Engine:
             self._orders.put_route(None, row)
             self._predictions.set_route(row, None)
 
+    def set_geofences(self, geofences: Iterable[Geofence]) -> None:
+        """Add or replace geofences, all or, with InvalidInput, none; many at once take less time than one by one."""
+        self._fences.put(geofences)
+
     def set_geofence(self, geofence: Geofence) -> None:
         """Add or replace a geofence. Raises InvalidInput."""
-        self._fences.put(geofence)
+        self._fences.put([geofence])
 
     def remove_geofence(self, geofence_id: str) -> None:
         """Forget a geofence; drivers inside are simply no longer."""
@@ -277,8 +281,7 @@ class Engine:
         self._drivers.told[: len(self._drivers)] = self._drivers.RESTORED
         for driver_id, fix_time in newest:
             self._drivers.stored[self.driver_row(driver_id)] = fix_time
-        for geofence in geofences:
-            self.set_geofence(geofence)
+        self.set_geofences(geofences)
         for driver_id, geofence_id, entered_at in inside:
             row = self.driver_row(driver_id)
             self._fences.restore(row, geofence_id, entered_at, float(self._drivers.newest[row]))

@@ -5,7 +5,7 @@ outside by a margin that grows with the uncertainty of his position; the exit is
 All drivers are followed at once; only what is told is made one by one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 
 import numpy as np
@@ -56,22 +56,29 @@ class Fences:
         """Since when a geofence is as it is; None where there is none."""
         return self._since.get(geofence_id)
 
-    def put(self, geofence: Geofence) -> None:
-        """Add or replace a geofence; who was inside stays so until he is seen outside. Raises InvalidInput."""
-        known = self._key.get(geofence.geofence_id)
-        key = known if known is not None else self._free[-1] if self._free else len(self._ids)
+    def put(self, geofences: Iterable[Geofence]) -> None:
+        """Add or replace geofences, all or, with InvalidInput, none; who was inside stays so until seen outside."""
+        put = {geofence.geofence_id: geofence for geofence in geofences}
+        key, fresh = {}, 0
+        for geofence_id in put:
+            known = self._key.get(geofence_id)
+            key[geofence_id] = self._unused(fresh) if known is None else known
+            fresh += known is None
         try:
-            self._index.put(key, geofence_shape(geofence))
+            self._index.put({key[geofence_id]: geofence_shape(geofence) for geofence_id, geofence in put.items()})
         except ValueError as error:
             raise InvalidInput(f"geometry: {error}", field="geometry") from None
-        self._since[geofence.geofence_id] = geofence.changed_at
-        if known is not None:
-            return
-        if self._free:
-            self._ids[self._free.pop()] = geofence.geofence_id
-        else:
-            self._ids.append(geofence.geofence_id)
-        self._key[geofence.geofence_id] = key
+        taken = min(fresh, len(self._free))
+        del self._free[len(self._free) - taken :]
+        self._ids += [""] * (fresh - taken)
+        for geofence_id, geofence in put.items():
+            self._since[geofence_id] = geofence.changed_at
+            self._key[geofence_id] = key[geofence_id]
+            self._ids[key[geofence_id]] = geofence_id
+
+    def _unused(self, n: int) -> int:
+        """The key that n more geofences from now is the next one's."""
+        return self._free[-1 - n] if n < len(self._free) else len(self._ids) + n - len(self._free)
 
     def remove(self, geofence_id: str) -> None:
         """Forget a geofence; nobody is inside any more, without an exit."""
@@ -79,7 +86,7 @@ class Fences:
         if key is None:
             return
         del self._since[geofence_id]
-        self._index.drop(key)
+        self._index.drop([key])
         self._free.append(key)
         self._visits.forget(key)
         self._words[1].forget(key)

@@ -11,7 +11,7 @@ RADIUS = 11_169.0  # of a circle through the same corners: a tenth of a degree o
 
 def one(shape):
     index = FenceIndex()
-    index.put(0, shape)
+    index.put({0: shape})
     return index.shapes, index.shapes.areas[0]
 
 

@@ -21,7 +21,7 @@ def ring(points, latitude=LAT, longitude=LON):
 def index_of(*shapes) -> FenceIndex:
     index = FenceIndex()
     for key, shape in enumerate(shapes):
-        index.put(key, shape)
+        index.put({key: shape})
     return index
 
 
@@ -70,15 +70,15 @@ def test_anywhere_on_earth(latitude: float, longitude: float) -> None:
 
 def test_keys_are_replaced_dropped_and_used_again() -> None:
     index = index_of(Circle(LAT, LON, 50.0), Circle(LAT, LON, 500.0))
-    index.put(0, Area([[ring(SQUARE)]]))
+    index.put({0: Area([[ring(SQUARE)]])})
     assert index.signed_distance(np.array([LAT] * 2), np.array([LON] * 2), np.array([0, 1])) == pytest.approx(
         [-50, -500], abs=0.1
     )
-    index.drop(0)
+    index.drop([0])
     assert index.containing(LAT, LON) == [1]
-    index.put(0, Circle(LAT, LON, 10.0))
+    index.put({0: Circle(LAT, LON, 10.0)})
     assert index.containing(LAT, LON) == [0, 1]
-    index.put(1000, Circle(LAT, LON, 10.0))
+    index.put({1000: Circle(LAT, LON, 10.0)})
     assert index.containing(LAT, LON) == [0, 1, 1000]
 
 
@@ -87,14 +87,14 @@ def test_polygons_stay_themselves_while_others_come_and_go() -> None:
     for change in range(600):
         key = int(rng.integers(40))
         if change % 5 == 0:
-            index.drop(key)
+            index.drop([key])
             sides.pop(key, None)
         elif change % 5 == 1:
             sides[key] = float(rng.uniform(10, 90))
-            index.put(key, Circle(LAT, LON, sides[key]))
+            index.put({key: Circle(LAT, LON, sides[key])})
         else:
             sides[key] = float(rng.uniform(10, 90))
-            index.put(key, Area([[ring(np.array(SQUARE) * sides[key] / 50)]]))
+            index.put({key: Area([[ring(np.array(SQUARE) * sides[key] / 50)]])})
     keys = np.array(sorted(sides))
     away = index.signed_distance(np.full(len(keys), LAT), np.full(len(keys), LON), keys)
     assert away == pytest.approx([-sides[key] for key in keys], abs=0.01)

@@ -135,7 +135,7 @@ step = st.tuples(st.integers(1, 60) | st.integers(290, 400), places, st.floats(1
 def test_all_at_once_is_the_same_as_one_by_one(name: str, steps, splits: set[int]) -> None:
     geofence, shape = PLACES[name]
     fences, found = Fences(SETTINGS), []
-    fences.put(geofence)
+    fences.put([geofence])
     dt, at, sigma = zip(*steps, strict=True)
     t = np.cumsum(dt)
     legs = path(t, *np.array(at, float).T, sigma=np.array(sigma))

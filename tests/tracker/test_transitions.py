@@ -42,7 +42,7 @@ def path(t, east, north=0.0, driver: int = 0, sigma=3.0) -> Legs:
 def fences(*given: Geofence, settings: EngineSettings = SETTINGS) -> Fences:
     made = Fences(settings)
     for geofence in given:
-        made.put(geofence)
+        made.put([geofence])
     return made
 
 
@@ -136,20 +136,20 @@ def test_a_step_out_within_the_margin_does_not_end_a_visit() -> None:
 def test_a_fence_put_around_a_driver_and_removed_under_him() -> None:
     watched = fences()
     watched.advance(path([0, 10], [0, 0]), IDS)
-    watched.put(circle(30.0))
+    watched.put([circle(30.0)])
     assert told(watched.advance(path([10, 20], [0, 0]).take(np.array([1])), IDS)) == [("enter", 20.0)]
     assert watched.inside(0) == ["f"]
     watched.remove("f")
     assert watched.inside(0) == []
     assert watched.advance(path([20, 30], [0, 500]).take(np.array([1])), IDS) == []
-    watched.put(circle(30.0, geofence_id="g"))  # takes the freed place, and knows nothing of the one before
+    watched.put([circle(30.0, geofence_id="g")])  # takes the freed place, and knows nothing of the one before
     assert told(watched.advance(path([30, 40], [0, 0]).take(np.array([1])), IDS)) == [("enter", 40.0)]
 
 
 def test_a_fence_of_another_shape_is_the_same_fence() -> None:
     watched = fences(circle(30.0))
     watched.advance(path([0], [0]), IDS)
-    watched.put(circle(300.0))
+    watched.put([circle(300.0)])
     assert watched.advance(path([0, 10], [0, 200]).take(np.array([1])), IDS) == []
     assert told(watched.advance(path([10, 20], [200, 400]).take(np.array([1])), IDS)) == [("exit", 15.0)]
 
@@ -185,13 +185,35 @@ def test_a_restored_driver_is_told_only_what_he_was_not_told_before(seen_at: flo
     assert [t.kind for t in transitions] == kinds
 
 
+def test_many_at_once_are_as_one_after_the_other() -> None:
+    rng = np.random.default_rng(0)
+    given = [circle(r, x, str(i)) for i, (r, x) in enumerate(zip(*rng.uniform(20, 200, (2, 40)), strict=True))]
+    given += [circle(50.0, 500.0, "3"), circle(60.0, 300.0, "3")]
+    one, many = fences(*given), fences(*given[:10])
+    for watched in (one, many):
+        for name in ("2", "5", "7"):
+            watched.remove(name)
+    one_by_one = [*given[10:], *given[:10]]
+    for geofence in one_by_one:
+        one.put([geofence])
+    many.put(one_by_one)
+    drive = path(np.arange(60), np.linspace(-300, 700, 60))
+    expected = [(t.kind, t.geofence_id, t.occurred_at) for t in one.advance(drive, IDS)]
+    assert len(expected) > 40
+    assert [(t.kind, t.geofence_id, t.occurred_at) for t in many.advance(drive, IDS)] == expected
+
+
 def test_a_bad_shape_leaves_what_was_there() -> None:
     watched = fences(circle(30.0))
     with pytest.raises(InvalidInput, match="geometry"):
-        watched.put(circle(-1.0))
+        watched.put([circle(60.0), circle(90.0, geofence_id="other"), circle(-1.0, geofence_id="bad")])
+    assert watched.inside(0) == []
+    with pytest.raises(InvalidInput, match="geometry"):
+        watched.put([circle(-1.0)])
     with pytest.raises(InvalidInput):
-        watched.put(circle(-1.0, geofence_id="new"))
-    assert told(watched.advance(path([0], [0]), IDS)) == [("enter", 0.0)]
+        watched.put([circle(-1.0, geofence_id="new")])
+    transitions = watched.advance(path([0, 10], [0, 75]), IDS)
+    assert [(t.kind, t.geofence_id) for t in transitions] == [("enter", "f"), ("exit", "f")]
 
 
 walk = st.lists(st.tuples(st.integers(1, 200), st.integers(-120, 120), st.integers(-120, 120)), min_size=1, max_size=25)
