@@ -16,6 +16,7 @@ from api.historian import Historian
 from api.learning import Teacher, learn_forever, load_model
 from api.line import Line
 from api.logs import configure_logs
+from api.mailroom import Mailroom
 from api.office import Office
 from api.protocol import websocket_class
 from api.services import Services
@@ -51,6 +52,7 @@ async def running(config: Config, clock: Callable[[], float] = time.time) -> Asy
             authenticator=authenticator,
         )
         services.line = Line(services)
+        services.mailroom = Mailroom(services)
         services.office = Office(services)
         services.historian = Historian(services)
         services.teacher = Teacher(store, config.engine)
@@ -64,6 +66,7 @@ async def running(config: Config, clock: Callable[[], float] = time.time) -> Asy
         finally:
             for task in tasks:
                 task.cancel()
+            services.mailroom.tick()
             await services.line.drained()
             await writer.close()
     finally:
@@ -179,6 +182,7 @@ async def _flush_forever(services: Services) -> None:
     while True:
         await asyncio.sleep(interval)
         services.line.time_passes()
+        services.mailroom.tick()
         services.line.publish_locations()
         for _ in services.hub.flush_slices():
             await asyncio.sleep(0)

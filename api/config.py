@@ -72,6 +72,11 @@ class Config:
     drain_s: float = 10.0
     """Seconds over which clients are sent away on shutdown."""
 
+    ack_retry_s: float = 30.0
+    """Seconds after which a personal message that nobody acknowledged is sent again; then twice as many, and so on."""
+    message_ttl_s: float = 604800.0
+    """Seconds that a personal message waits for its user, where it does not say until when itself."""
+
     # Limits
     max_message_bytes: Count = 65536
     """Bytes of one message; a larger one closes the socket with 1009."""

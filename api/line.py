@@ -15,14 +15,16 @@ from tracker import liveness
 from tracker.announce import delivery_messages, status_message, status_messages, transition_messages
 from tracker.areas import Areas, area_of
 from tracker.channels import channel
-from tracker.codec import Report, encode, frame, iso, reliable
+from tracker.codec import Report, encode, frame, iso
 from tracker.drivers import Latest
 from tracker.engine import Engine
 from tracker.errors import Flag, StoreInUse, TrackerError
 from tracker.intake import Frame, Intake, Part
 from tracker.judgements import judgements
+from tracker.mail import Personal
 from tracker.messages import DriverLocation, Error, LocationAck
 from tracker.records import Delivery, Event, Floats, Ints, Message, Transition, Updates
+from tracker.spoken import frames_of
 
 log = structlog.get_logger()
 
@@ -65,6 +67,10 @@ class Line:
     def when_room(self, callback: Callable[[], None]) -> None:
         """Call back once when the line is no longer full."""
         self._waiting.append(callback)
+
+    def commit_soon(self, commit: Commit) -> "asyncio.Future[Committed]":
+        """As `commit`, for whom nobody has to wait."""
+        return self._store(commit)
 
     async def commit(self, commit: Commit) -> Committed:
         """Store what is not fixes, in its turn; its messages are published after the commit."""
@@ -141,13 +147,24 @@ class Line:
             self._services.fail(error)
         if error:
             return
+        committed = future.result()
+        self._services.scoreboard.add(committed.scores)
+        self._services.mailroom.counts["crowded_out"] += committed.crowded_out
+        told: dict[str, dict[str, int]] = {}
+        for message, seq in zip(commit.messages, committed.seqs, strict=True):
+            told.setdefault(message.event_id, {})[message.topic] = seq
+        for message, seq in zip(commit.messages, committed.seqs, strict=True):
+            self._tell(message, seq, told[message.event_id])
+
+    def _tell(self, message: Message, seq: int, told: dict[str, int]) -> None:
+        """Publish a stored message; a personal one not to those who hear of the same event in another topic."""
+        others = {topic: n for topic, n in told.items() if topic != message.topic}
+        if isinstance(message, Personal):
+            self._services.mailroom.published(message, seq, others)
         hub = self._services.hub
-        self._services.scoreboard.add(future.result().scores)
-        for message, seq in zip(commit.messages, future.result().seqs, strict=True):
-            if hub.wants(message.topic):
-                name = channel(message.topic)
-                payload = reliable(message.body, event_id=message.event_id, channel=name, seq=seq)
-                hub.publish(message.topic, frame(payload), seq)
+        if hub.wants(message.topic):
+            unless = others.keys() if isinstance(message, Personal) else frozenset()
+            hub.publish(message.topic, frames_of(seq, message), seq, unless=unless)
 
     def _settle(self, parts: list[Part], updates: Updates, future: "asyncio.Future[Committed]") -> None:
         if future.cancelled():

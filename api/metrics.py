@@ -30,6 +30,9 @@ class ServerCollector(Collector):
             "result",
             frames,
         )
+        letters = "Personal messages by what became of them: acknowledged, expired, retried, crowded_out."
+        mail = {result: s.mailroom.counts[result] for result in ("acknowledged", "expired", "retried", "crowded_out")}
+        yield _counters("tracker_personal_messages", letters, "result", mail)
         slow = "Connections that were closed because they did not read what they subscribed to."
         yield CounterMetricFamily("tracker_slow_connections", slow, s.hub.counts["slow"])
         retries = "Transactions tried again because the store was unavailable."

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from api.historian import Historian
     from api.learning import Teacher
     from api.line import Line
+    from api.mailroom import Mailroom
     from api.office import Office
 
 
@@ -34,6 +35,7 @@ class Services:
     hub: Hub
     authenticator: "Authenticator"
     line: "Line" = field(init=False)
+    mailroom: "Mailroom" = field(init=False)
     office: "Office" = field(init=False)
     historian: "Historian" = field(init=False)
     teacher: "Teacher" = field(init=False)

@@ -2,15 +2,25 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 
 import structlog
 
 from api.auth import Claims
 from api.services import Services
+from storage.retry import pause
 from tracker import channels
-from tracker.codec import Report, encode, frame, iso, reliable
-from tracker.errors import LimitExceeded, NotAllowed, Overloaded, TokenExpired, TrackerError, UnknownChannel
+from tracker.codec import Report, encode, frame, iso
+from tracker.errors import (
+    LimitExceeded,
+    NotAllowed,
+    Overloaded,
+    StoreUnavailable,
+    TokenExpired,
+    TrackerError,
+    UnknownChannel,
+)
 from tracker.hub import Latest, Outbox
 from tracker.messages import (
     Acknowledge,
@@ -32,6 +42,8 @@ from tracker.messages import (
     Unsubscribed,
 )
 from tracker.records import Message, Order
+from tracker.spoken import frame_of
+from tracker.texts import Language, language_of
 
 log = structlog.get_logger()
 
@@ -58,9 +70,11 @@ class Session:
     ) -> None:
         self.viewer = claims.viewer
         self._services = services
+        self._mailbox = channels.topic(claims.viewer, f"user:{claims.viewer.user_id}", None)
         self._expires_at = claims.expires_at
         self._warned = False
         self._outbox = outbox
+        outbox.language = self._language(claims)
         self._connection_id = connection_id
         self._resumed = resumed  # waits until the outbox has been resumed
         self._tasks = tasks  # where the server finds what it must wait for
@@ -71,8 +85,10 @@ class Session:
     def start(self) -> None:
         """Greet the client and let it hear its personal messages."""
         self._greet()
-        channel = f"user:{self.viewer.user_id}"
-        self._join(channel, channels.topic(self.viewer, channel, None), after=0)
+        self._topics[self._mailbox] = self._mailbox
+        self._services.mailroom.enter(self._mailbox, self._outbox)
+        self._services.hub.hold(self._mailbox, self._outbox)
+        self._go_on(self._open_mailbox())
 
     def handle(self, message: Report | ClientMessage, received_at: float) -> None:
         """Do what a message asks for; whatever goes wrong is answered with an `error` and harms nothing else."""
@@ -112,9 +128,11 @@ class Session:
         match message:
             case ClientHeartbeat():
                 self._send(Heartbeat(timestamp=iso(self._services.clock())))
-            case Acknowledge():  # nothing is kept for a user yet, so there is nothing to take off
+            case Acknowledge():
                 if message.channel not in self._topics:
                     raise UnknownChannel(f"This connection is not subscribed to {message.channel}.")
+                topic = self._topics[message.channel]
+                self._services.mailroom.acknowledge(self._mailbox, self._outbox, topic, message.seq)
             case Authenticate():
                 self._renew(message.token)
             case _:
@@ -126,7 +144,11 @@ class Session:
             raise NotAllowed("The new token is for somebody else; open another connection for it.")
         self._expires_at = claims.expires_at
         self._warned = False
+        self._outbox.language = self._language(claims)
         self._greet()
+
+    def _language(self, claims: Claims) -> Language:
+        return language_of(claims.lang, self._services.config.language)
 
     def _greet(self) -> None:
         now = iso(self._services.clock())
@@ -139,9 +161,27 @@ class Session:
             raise Overloaded
         self._waiting.append(message)
         if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._take_turns())
-            self._tasks.add(self._task)
-            self._task.add_done_callback(self._tasks.discard)
+            self._task = self._go_on(self._take_turns())
+
+    def _go_on(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Do something that takes a while; the server waits for it before it stops."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _open_mailbox(self) -> None:
+        """Send what waits for this user, then what comes."""
+        newest, attempt = None, 0
+        while newest is None and not self._outbox.closed:
+            try:
+                await self._services.hub.listening(self._mailbox)
+                newest = await self._services.mailroom.open(self._mailbox, self._outbox)
+            except StoreUnavailable:
+                attempt += 1
+                await asyncio.sleep(pause(attempt))
+        if newest is not None and self._outbox.topics.get(self._mailbox) is False:  # neither gone nor joined otherwise
+            self._services.hub.join(self._mailbox, self._outbox, newest)
 
     async def _take_turns(self) -> None:
         while self._waiting:
@@ -182,7 +222,7 @@ class Session:
         if self._outbox.closed:
             return
         if missed:
-            self._outbox.send_past([_frame_of(seq, message) for seq, message in missed])
+            self._outbox.send_past([frame_of(seq, message, self._outbox.language) for seq, message in missed])
         epoch = self._services.store.epoch
         self._send(Subscribed(channel=channel, epoch=epoch, seq=seq, recovered=recovered))
         self._join(channel, topic, after=seq)
@@ -244,8 +284,3 @@ class Session:
             log.exception("internal error", connection_id=self._connection_id, exc_info=error)
             error = TrackerError()
         self._send(Error(code=error.code, message=error.message, ref=getattr(message, "seq", None)))
-
-
-def _frame_of(seq: int, message: Message) -> bytes:
-    channel = channels.channel(message.topic)
-    return frame(reliable(message.body, event_id=message.event_id, channel=channel, seq=seq))

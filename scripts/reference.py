@@ -79,6 +79,7 @@ METRICS = """## Metrics
 |---|---|
 | `tracker_fixes_total{result}` | fixes by what became of them: `accepted`, `outlier`, `late`, `coarse`, `duplicate`, or the code of the refusal |
 | `tracker_retold_events_total{result}` | events that late fixes told or changed: `late`, `amended` (a new version), `withdrawn` |
+| `tracker_personal_messages_total{result}` | personal messages: `acknowledged`, `expired`, `retried` (sent again), `crowded_out` (too many waited) |
 | `tracker_frames_total{result}` | messages to subscribers: `delivered`, `conflated`, `dropped` |
 | `tracker_slow_connections_total` | connections closed because they did not read |
 | `tracker_connections` | WebSockets open now |

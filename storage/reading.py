@@ -9,7 +9,8 @@ from storage import rows
 from storage.rows import TABLES, Row, Statement
 from storage.segments import REACH_S, Vertices, assemble, believed, concatenate
 from storage.store import D, Snapshot, Span, StoredModel
-from storage.transaction import Dialect
+from storage.transaction import MAILBOX, Dialect
+from tracker.mail import Personal
 from tracker.records import Delivery, Event, Flags, Geofence, Message, Order, Route, Track
 from tracker.scores import Score
 
@@ -187,6 +188,13 @@ class Reading(ABC):
         where.add("topic = {}", topic)
         where.add("seq > {}", after)
         return [rows.message(row) for row in await self.fetch(where.select("*", "messages", "seq", limit))]
+
+    async def waiting(self, topic: str, now: float) -> list[tuple[int, Personal]]:
+        """As in Store."""
+        where = _Conditions()
+        where.add("topic = {}", topic)
+        where.add("waits_until > {}", now)
+        return [rows.personal(row) for row in await self.fetch(where.select("*", "messages", "seq", MAILBOX))]
 
     async def scores(
         self, *, start: float | None = None, end: float | None = None, driver_id: str | None = None, limit: int = 10_000

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from storage.store import D, Document
+from tracker.mail import Personal
 from tracker.records import Delivery, Event, Geofence, Message, Order, Route, Transition
 from tracker.scores import Score
 
@@ -88,7 +89,16 @@ NEXT_SEQ = """
     INSERT INTO topics (topic, seq) VALUES ($1, 1)
     ON CONFLICT (topic) DO UPDATE SET seq = topics.seq + 1 RETURNING seq"""
 INSERT_MESSAGE = """
-    INSERT INTO messages (topic, seq, event_id, priority, created_at, body) VALUES ($1, $2, $3, $4, $5, $6)"""
+    INSERT INTO messages (topic, seq, event_id, priority, created_at, body, waits_until)
+    VALUES ($1, $2, $3, $4, $5, $6, $7)"""
+SETTLE = "UPDATE messages SET waits_until = NULL WHERE topic = $1 AND seq = $2"
+EXPIRE = "UPDATE messages SET waits_until = NULL WHERE topic = $1 AND waits_until <= $2"
+CROWD_OUT = """
+    UPDATE messages SET waits_until = NULL WHERE topic = $1 AND seq IN (
+        SELECT seq FROM messages WHERE topic = $1 AND waits_until IS NOT NULL
+        ORDER BY CASE priority WHEN 'critical' THEN 0 WHEN 'high' THEN 1 WHEN 'normal' THEN 2 ELSE 3 END, seq DESC
+        LIMIT 1000000 OFFSET $2
+    ) RETURNING seq"""
 
 
 def key(document: Document) -> str:
@@ -156,10 +166,21 @@ def score(row: Row) -> Score:
 
 def message_values(message: Message, seq: int) -> Values:
     """For `INSERT_MESSAGE`."""
-    return (message.topic, seq, message.event_id, message.priority, message.created_at, message.body.decode())
+    waits_until = message.expires_at if isinstance(message, Personal) else None
+    body = message.body.decode()
+    return (message.topic, seq, message.event_id, message.priority, message.created_at, body, waits_until)
 
 
 def message(row: Row) -> tuple[int, Message]:
     """The seq and message of a row."""
-    names = ("event_id", "topic", "created_at", "priority")
-    return row["seq"], Message(**{name: row[name] for name in names}, body=row["body"].encode())
+    return row["seq"], Message(**_of_message(row))
+
+
+def personal(row: Row) -> tuple[int, Personal]:
+    """The seq and message of a row that waits."""
+    return row["seq"], Personal(**_of_message(row), expires_at=row["waits_until"])
+
+
+def _of_message(row: Row) -> dict[str, Any]:
+    fields = {name: row[name] for name in ("event_id", "topic", "created_at", "priority")}
+    return fields | {"body": row["body"].encode()}

@@ -9,6 +9,7 @@ import msgspec
 
 from geo.fences import Area, Circle
 from tracker.judgements import Judgement
+from tracker.mail import Personal
 from tracker.records import Bools, Delivery, Event, Flags, Geofence, Message, Order, Route, Track
 from tracker.scores import Score
 
@@ -78,6 +79,7 @@ class Commit:
     judgements: Sequence[Judgement] = ()  # the last of a fix has the last word
     told: Sequence[Span] = ()  # late fixes whose events these are
     eta_models: Sequence[StoredModel] = ()  # the newest few stay
+    settled: Sequence[tuple[str, int]] = ()  # topic, seq of personal messages that wait no longer
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,7 @@ class Committed:
     late: Sequence[Span] = ()  # where late fixes were stored, maybe some of commits beside this one
     scores: Sequence[Score] = ()  # of the ETAs that its arrivals decided
     hours: Set[Hour] = frozenset()  # that got their first rows since they were compacted last
+    crowded_out: int = 0  # personal messages that wait no longer, as too many do
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +183,9 @@ class Store(Protocol):
 
     async def messages(self, topic: str, *, after: int, limit: int = 1000) -> list[tuple[int, Message]]:
         """Reliable messages of a topic with seq greater than `after`, in order."""
+
+    async def waiting(self, topic: str, now: float) -> list[tuple[int, Personal]]:
+        """Personal messages of a topic that wait at `now`, by seq: neither settled, expired nor crowded out."""
 
     async def scores(
         self, *, start: float | None = None, end: float | None = None, driver_id: str | None = None, limit: int = 10_000

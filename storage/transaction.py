@@ -11,6 +11,7 @@ from storage.rows import TABLES, Row, Statement
 from storage.segments import REACH_S, Rows, keep, repeated, spans
 from storage.store import Commit, Committed, Hour, Span
 from tracker.errors import Flag
+from tracker.mail import Personal
 from tracker.records import Delivery, Floats, Ints, Message
 from tracker.scores import Score, scores
 
@@ -32,6 +33,8 @@ class Dialect:
         return unpack_times(row["fix_times"]) if row["fix_times"] else self.paths([row])[0][:, 2]
 
 
+MAILBOX = 500
+"""So many personal messages of one user wait at most: the most urgent, and of these the newest."""
 MODELS_KEPT = 5
 """The newest so many models of arrivals stay."""
 
@@ -68,7 +71,8 @@ def steps(commit: Commit, dialect: Dialect, noted: Set[Hour]) -> Steps:
         yield Statement(rows.INSERT_MODEL, [(model.version, model.created_at, model.trips, model.model)])
         yield Statement(rows.DROP_MODELS, [(model.version - MODELS_KEPT,)])
     seqs = (yield from _messages(commit.messages)) if commit.messages else []
-    return Committed(duplicate, seqs, late, found, hours)
+    crowded_out = yield from _mailboxes(commit)
+    return Committed(duplicate, seqs, late, found, hours, crowded_out)
 
 
 def _history(commit: Commit, late: Sequence[Span]) -> Generator[Statement, Sequence[Row], None]:
@@ -127,3 +131,14 @@ def _messages(messages: Sequence[Message]) -> Generator[Statement, Sequence[Row]
         yield Statement(rows.INSERT_MESSAGE, [rows.message_values(message, number) for message, number in numbered])
         seq |= {(message.topic, message.event_id): number for message, number in numbered}
     return [seq[message.topic, message.event_id] for message in messages]
+
+
+def _mailboxes(commit: Commit) -> Generator[Statement, Sequence[Row], int]:
+    """Settle personal messages, and see that not too many wait for anyone; how many were crowded out."""
+    if commit.settled:
+        yield Statement(rows.SETTLE, list(commit.settled))
+    newest = {message.topic: message.created_at for message in commit.messages if isinstance(message, Personal)}
+    if not newest:
+        return 0
+    yield Statement(rows.EXPIRE, list(newest.items()))
+    return len((yield Statement(rows.CROWD_OUT, [(topic, MAILBOX) for topic in newest])))

@@ -134,6 +134,7 @@ def merge(commits: Sequence[Commit]) -> Commit:
         remove=list(removed),
         messages=[message for commit in commits for message in commit.messages],
         eta_models=[model for commit in commits for model in commit.eta_models],
+        settled=[mail for commit in commits for mail in commit.settled],
     )
 
 
@@ -151,6 +152,7 @@ def split(committed: Committed, commits: Sequence[Commit]) -> list[Committed]:
             committed.seqs[messages[i] : messages[i + 1]],
             committed.late,
             [score for score in committed.scores if score.order_id in arrived[i]],
+            crowded_out=committed.crowded_out if i == 0 else 0,
         )
         for i in range(len(commits))
     ]

@@ -25,6 +25,7 @@ from websockets.uri import parse_uri
 from api.auth import Authenticator, sign
 from api.config import Config
 from api.line import located
+from api.mailroom import Mailroom
 from api.protocol import ENDPOINT, websocket_class
 from tracker.codec import Report, encode, frame, reliable
 from tracker.drivers import Latest
@@ -55,6 +56,9 @@ class StoreStandIn:
     async def get(self, kind: type[Order], key: str) -> Order | None:
         await self._wait()
         return self.orders.get(key)
+
+    async def waiting(self, topic: str, now: float) -> list[Any]:
+        return []
 
     async def last_seq(self, topic: str) -> int:
         await self._wait()
@@ -147,6 +151,7 @@ class Running:
     def __post_init__(self) -> None:
         self.authenticator = Authenticator(self.config)
         self.line.engine = self.engine
+        self.mailroom = Mailroom(self)  # type: ignore[arg-type]
 
     def url(self, path: str = "", **query: str) -> str:
         return f"ws://127.0.0.1:{self.port}{ENDPOINT}{path}" + "".join(f"?{k}={v}" for k, v in query.items())

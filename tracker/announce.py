@@ -7,6 +7,7 @@ from msgspec import UNSET, UnsetType
 from tracker.channels import order_topics
 from tracker.codec import encode, iso
 from tracker.liveness import Liveness
+from tracker.mail import Personal
 from tracker.messages import (
     DeliveryUpdate,
     DriverStatus,
@@ -18,22 +19,27 @@ from tracker.messages import (
     ServerMessage,
 )
 from tracker.records import Delivery, Event, Message, Order, Priority, Route, Transition, event_id
-from tracker.texts import DELIVERY, ETA_WITHDRAWN, Language
+from tracker.spoken import on_record
+from tracker.texts import DELIVERY, ETA_WITHDRAWN, LANGUAGES, Language
 
+ARRIVAL_WAITS_S = 1800.0
+"""So long an arrival waits for a customer who is offline; then it is no news."""
 _URGENT: dict[str, Priority] = {"driver_arrived": "critical", "approaching": "high", "failed": "high"}
 
 
 def delivery_messages(event: Delivery, order: Order, language: Language) -> list[Message]:
     """`delivery.update` to everyone the order concerns; one found late goes to the office and the driver only.
 
-    That a driver passed is for the record alone.
+    What is critical also waits for the customer, as the user of the same id. That a driver passed is for the record
+    alone.
     """
     if event.kind == "passed":
         return []
     withdrawn = event.kind == "eta_changed" and event.eta is None
+    texts = {spoken: ETA_WITHDRAWN[spoken] if withdrawn else DELIVERY[spoken][event.kind] for spoken in LANGUAGES}
     message = DeliveryUpdate(
         status=event.kind,
-        message=ETA_WITHDRAWN[language] if withdrawn else DELIVERY[language][event.kind],
+        message=texts.pop(language),
         order_id=event.order_id,
         driver_id=event.driver_id,
         timestamp=iso(event.detected_at),
@@ -44,8 +50,22 @@ def delivery_messages(event: Delivery, order: Order, language: Language) -> list
         confidence=event.confidence,
         late=event.late,
     )
+    body = on_record(encode(message), {spoken: {"message": text} for spoken, text in texts.items()})
     topics = order_topics(order, customer=not event.late)
-    return _messages(message, topics, event.event_id, event.detected_at, _URGENT.get(event.kind, "normal"))
+    priority = _URGENT.get(event.kind, "normal")
+    messages = _bodies(body, topics, event.event_id, event.detected_at, priority)
+    if priority == "critical" and not event.late:
+        messages.append(
+            Personal(
+                event_id=event.event_id,
+                topic=f"user:{order.customer_id}",
+                body=body,
+                created_at=event.detected_at,
+                priority=priority,
+                expires_at=event.detected_at + ARRIVAL_WAITS_S,
+            )
+        )
+    return messages
 
 
 def transition_messages(event: Transition) -> list[Message]:
@@ -116,7 +136,10 @@ def route_messages(route: Route, now: float) -> list[Message]:
 def _messages(
     message: ServerMessage, topics: list[str], event: str, created_at: float, priority: Priority
 ) -> list[Message]:
-    body = encode(message)
+    return _bodies(encode(message), topics, event, created_at, priority)
+
+
+def _bodies(body: bytes, topics: list[str], event: str, created_at: float, priority: Priority) -> list[Message]:
     return [
         Message(event_id=event, topic=topic, body=body, created_at=created_at, priority=priority) for topic in topics
     ]

@@ -1,7 +1,8 @@
 """Fan-out: who hears what. Frames in, one write a connection out."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any, NamedTuple
 
 SLICE = 250
@@ -47,6 +48,8 @@ class Outbox:
         self.max_bytes = max_bytes
         self.topics: dict[str, bool] = {}
         """Topics this connection is in; false while it is held. Kept by the hub."""
+        self.language = ""
+        """Which of several frames that say the same it is sent."""
         self.paused = False
         self.closed = False
         self.delivered = 0
@@ -180,14 +183,24 @@ class Hub:
     async def listening(self, topic: str) -> None:
         """Wait until everything that is published in a topic from now on is heard here: in one process that is so."""
 
-    def publish(self, topic: str, frame: bytes, seq: int | None = None) -> None:
-        """Send a reliable frame to all in a topic; with its `seq`, not again to those who have read it already."""
+    def publish(
+        self,
+        topic: str,
+        frame: bytes | Mapping[Any, bytes],
+        seq: int | None = None,
+        *,
+        unless: AbstractSet[str] = frozenset(),
+    ) -> None:
+        """Send a reliable frame, or the one in its language, to all in a topic but those in topics of `unless`.
+
+        With its `seq`, not again to those who have read it already.
+        """
         for outbox, after in list(self._members.get(topic, {}).items()):
-            if seq is None or seq > after:
-                outbox.queue(frame)
+            if (seq is None or seq > after) and not (unless and unless & outbox.topics.keys()):
+                outbox.queue(frame if isinstance(frame, bytes) else frame[outbox.language])
                 self._wait(outbox)
         for outbox, held in list(self._held.get(topic, {}).items()):
-            held.append((seq, frame))
+            held.append((seq, frame if isinstance(frame, bytes) else frame[outbox.language]))
             if len(held) > outbox.max_messages:
                 outbox.give_up()
 

@@ -1,10 +1,11 @@
 """What customers read, in Traditional Chinese and English."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 from tracker.records import DeliveryStatus
 
 Language = Literal["zh-TW", "en"]
+LANGUAGES: tuple[Language, ...] = get_args(Language)
 
 DELIVERY: dict[Language, dict[DeliveryStatus, str]] = {
     "zh-TW": {
@@ -33,3 +34,9 @@ ETA_WITHDRAWN: dict[Language, str] = {
     "zh-TW": "暫時無法預估到達時間",
     "en": "The time of arrival cannot be predicted for the moment",
 }
+
+
+def language_of(tag: str | None, default: Language) -> Language:
+    """The language here that a tag (RFC 5646) asks for, by its first part: `en-GB` is `en`, `zh` is `zh-TW`."""
+    asked = (tag or "").lower().partition("-")[0]
+    return next((language for language in LANGUAGES if language.lower().partition("-")[0] == asked), default)

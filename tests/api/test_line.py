@@ -32,12 +32,14 @@ async def put(here: Site, driver_id: str, *reports: Report, now: float = T0) -> 
 
 
 class Ear:
-    """Hears a topic as a connection does."""
+    """Hears topics as a connection does."""
 
-    def __init__(self, here: Site, topic: str) -> None:
+    def __init__(self, here: Site, *topics: str) -> None:
         self.heard = b""
         self._more = asyncio.Event()
-        here.services.hub.join(topic, Outbox(self._hear, lambda: None, here.services.hub.counts))
+        outbox = Outbox(self._hear, lambda: None, here.services.hub.counts)
+        for topic in topics:
+            here.services.hub.join(topic, outbox)
 
     def _hear(self, data: bytes) -> None:
         self.heard += data
@@ -184,6 +186,17 @@ async def test_an_arrival_is_published_once_and_stored_with_its_fixes(here: Site
     events = await here.get(OFFICE, "events?order=o1")
     assert [e["kind"] for e in events["events"] if e["kind"] == "driver_arrived"] == ["driver_arrived"]
     assert (await here.ask(DRIVER, "GET", "events?order=o1")).is_success
+
+
+async def test_an_arrival_waits_for_a_customer_who_is_offline_and_is_told_once_to_one_who_listens(here: Site) -> None:
+    await here.put("orders/o1", order_body(driver_id="D1"))
+    only_personal, both = Ear(here, "user:C1"), Ear(here, "user:C1", "order:o1@customer:C1")
+    await put(here, "D1", report(0, 10, 20, 30))
+    await only_personal.until(b'"driver_arrived"')
+    await both.until(b'"driver_arrived"')
+    assert both.heard.count(b'"driver_arrived"') == 1
+    ((_, waits),) = await here.services.store.waiting("user:C1", here.clock.now)
+    assert waits.priority == "critical"
 
 
 async def test_the_eta_of_a_silent_driver_is_taken_back_from_its_customer(here: Site) -> None:

@@ -6,6 +6,7 @@ import itertools
 import signal
 import sys
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -19,6 +20,7 @@ from tests.storage.test_rows import EVENTS, GEOFENCE, ORDER, ROUTE
 from tests.tracker.test_announce import delivery
 from tests.tracks import T0, run, runs, same, times
 from tracker.errors import ConfigurationError, Flag, StoreInUse
+from tracker.mail import Personal
 from tracker.records import Geofence, Message, Order, Route, Track
 
 
@@ -301,3 +303,32 @@ async def test_a_restart_knows_the_newest_eta_that_was_told_of_each_order_under_
     await store.commit(Commit(events=events, save=[*open_orders, ended]))
     snapshot = await store.load(tail_s=60.0, since=0.0)
     assert [(event.event_id, event.eta) for event in snapshot.announced] == [("b", T0 + 700)]
+
+
+async def test_personal_messages_wait_until_they_are_settled_or_have_expired(store: Store):
+    def letter(event_id: str, expires_at: float, topic: str = "user:a", priority: str = "normal") -> Personal:
+        message_ = message(event_id, topic)
+        return Personal(**{**msgspec.structs.asdict(message_), "priority": priority}, expires_at=expires_at)
+
+    letters = [letter("1", T0 + 10), letter("2", T0 + 20), letter("3", T0 + 30), letter("4", T0 + 30, "user:b")]
+    committed = await store.commit(Commit(messages=[message("0", "user:a"), *letters]))
+    assert (committed.seqs, committed.crowded_out) == ([1, 2, 3, 4, 1], 0)
+    assert await store.waiting("user:a", T0) == [(2, letters[0]), (3, letters[1]), (4, letters[2])]
+    assert [seq for seq, _ in await store.waiting("user:a", T0 + 10)] == [3, 4]
+    await store.commit(Commit(settled=[("user:a", 3), ("user:a", 99), ("user:nobody", 1)]))
+    assert [seq for seq, _ in await store.waiting("user:a", T0 + 10)] == [4]
+    assert [seq for seq, _ in await store.messages("user:a", after=0)] == [1, 2, 3, 4]
+    await store.commit(Commit(messages=[letter("1", T0 + 99)]))
+    assert [seq for seq, _ in await store.waiting("user:a", T0 + 10)] == [4], "an event is told once"
+
+
+async def test_not_too_many_personal_messages_wait(store: Store, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("storage.transaction.MAILBOX", 2)
+    given = [("old", "critical", T0 - 1), ("a", "high", T0 + 9), ("b", "low", T0 + 9), ("c", "high", T0 + 9)]
+    letters = [
+        Personal(event_id=name, topic="user:a", body=b"{}", created_at=T0, priority=priority, expires_at=until)  # type: ignore[arg-type]
+        for name, priority, until in given
+    ]
+    crowded = [(await store.commit(Commit(messages=[letter]))).crowded_out for letter in letters]
+    assert crowded == [0, 0, 0, 1]
+    assert [letter.event_id for _, letter in await store.waiting("user:a", T0)] == ["a", "c"]

@@ -2,6 +2,7 @@ import msgspec
 
 from tests.tracker.test_deliveries import order
 from tracker.announce import amended_messages, delivery_messages, order_messages, route_messages, transition_messages
+from tracker.mail import Personal
 from tracker.messages import OrderCreated
 from tracker.records import Delivery, Route, Transition
 
@@ -29,7 +30,10 @@ def test_an_arrival_reaches_the_office_the_driver_and_the_customer_in_chinese() 
         "orders@customer:c1",
         "order:o1@customer:c1",
         "order:o1@driver:d",
+        "user:c1",
     }
+    (waits,) = (m for m in messages if isinstance(m, Personal))
+    assert (waits.topic, waits.expires_at) == ("user:c1", 1737369904.5 + 1800)
     assert {m.event_id for m in messages} == {"e1"}
     assert {m.priority for m in messages} == {"critical"}
     body = msgspec.json.decode(messages[0].body)
@@ -42,6 +46,7 @@ def test_an_arrival_reaches_the_office_the_driver_and_the_customer_in_chinese() 
         "driver_id": "d",
         "occurred_at": "2025-01-20T10:45:00Z",
         "confidence": 0.98,
+        "texts": {"en": {"message": "Your driver has arrived; please get ready to receive your gas"}},
     }
 
 

@@ -347,3 +347,21 @@ def test_whatever_happens_in_between_the_newest_value_arrives_last_and_no_reliab
             newest = [time for time, topic, name in put if topic in topics and name == key]
             assert seen == sorted(set(seen))
             assert subscriber.slow or seen[-1:] == newest[-1:]
+
+
+def test_each_connection_gets_the_frame_in_its_language_also_after_a_hold():
+    hub = Hub()
+    english, chinese, held = Subscriber(hub, "a"), Subscriber(hub, "a"), Subscriber(hub)
+    for subscriber, language in ((english, "en"), (chinese, "zh-TW"), (held, "en")):
+        subscriber.outbox.language = language
+    hub.hold("a", held.outbox)
+    hub.publish("a", {"en": b"e", "zh-TW": b"z"}, 1)
+    hub.join("a", held.outbox, after=0)
+    assert (english.text, chinese.text, held.text) == ("e", "z", "e")
+
+
+def test_who_hears_of_it_in_another_topic_is_left_out():
+    hub = Hub()
+    both, one = Subscriber(hub, "user:C1", "order:O1"), Subscriber(hub, "user:C1", "orders")
+    hub.publish("user:C1", b"x", 1, unless={"order:O1", "order:O1@driver:D"})
+    assert (both.text, one.text) == ("", "x")
