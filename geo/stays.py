@@ -19,6 +19,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Flags = NDArray[np.uint8]
 Bools = NDArray[np.bool_]
+Place = tuple[float, float, float, float]
 
 STAY, TRIP = 0, 1
 ACCELERATION_MPS2 = 1.0
@@ -148,7 +149,7 @@ def _advance(
     k = 0
     for i in range(n):
         s = state[row[i]]
-        t, here = time[i], (latitude[i], longitude[i])
+        t, here = time[i], _place(latitude[i], longitude[i])
         if isnan(s[_TIME]):
             _begin(s, t, here)
             continue
@@ -172,7 +173,7 @@ def _advance(
 
 
 @compiled
-def _begin(s: Floats, t: float, here: tuple[float, float]) -> None:
+def _begin(s: Floats, t: float, here: Place) -> None:
     s[:] = nan
     s[_LEAD] = s[_CRUISE] = s[_METRES] = s[_METRES_BEFORE] = 0.0
     s[_TIME] = s[_FROM_TIME] = s[_TRIP_SINCE] = s[_CHANGE] = t
@@ -181,9 +182,15 @@ def _begin(s: Floats, t: float, here: tuple[float, float]) -> None:
 
 
 @compiled
-def _metres(latitude: float, longitude: float, here: tuple[float, float]) -> float:
-    north, east = metric_scale(here[0])
-    return hypot((here[0] - latitude) * north, wrapped(here[1] - longitude) * east)
+def _place(latitude: float, longitude: float) -> Place:
+    """With the metres of a degree there, of latitude and of longitude."""
+    north, east = metric_scale(latitude)
+    return latitude, longitude, north, east
+
+
+@compiled
+def _metres(latitude: float, longitude: float, here: Place) -> float:
+    return hypot((here[0] - latitude) * here[2], wrapped(here[1] - longitude) * here[3])
 
 
 @compiled
@@ -195,7 +202,7 @@ def _seconds_for(metres: float, cruise: float) -> float:
 
 
 @compiled
-def _anchor(s: Floats, here: tuple[float, float]) -> None:
+def _anchor(s: Floats, here: Place) -> None:
     """One more position at the place."""
     s[_COUNT] = min(s[_COUNT] + 1.0, ANCHOR_FIXES)
     s[_LATITUDE] += (here[0] - s[_LATITUDE]) / s[_COUNT]
@@ -206,7 +213,7 @@ def _anchor(s: Floats, here: tuple[float, float]) -> None:
 def _stay_on(
     s: Floats,
     t: float,
-    here: tuple[float, float],
+    here: Place,
     seconds: float,
     v: float,
     radius: float,
@@ -235,7 +242,7 @@ def _stay_on(
 def _move_on(
     s: Floats,
     t: float,
-    here: tuple[float, float],
+    here: Place,
     seconds: float,
     v: float,
     radius: float,
@@ -260,7 +267,7 @@ def _move_on(
     if candidate:
         _anchor(s, here)
     elif s[_LEAD] > 0.0 and leg <= radius and leg < 2 * still * seconds:
-        before = _metres(s[_FROM_LATITUDE], s[_FROM_LONGITUDE], (s[_LAST_LATITUDE], s[_LAST_LONGITUDE]))
+        before = _metres(s[_FROM_LATITUDE], s[_FROM_LONGITUDE], _place(s[_LAST_LATITUDE], s[_LAST_LONGITUDE]))
         s[_CHANGE] = min(s[_FROM_TIME] + _seconds_for(before, s[_CRUISE]), s[_TIME])
         s[_METRES_BEFORE] = s[_METRES]
         s[_LATITUDE], s[_LONGITUDE], s[_COUNT] = s[_LAST_LATITUDE], s[_LAST_LONGITUDE], 1.0
@@ -284,7 +291,7 @@ def _move_on(
 @compiled
 def _settle(s: Floats, radius: float, merge: float, kind: Flags, spans: Floats, k: int) -> int:
     """What may be a stay is one: a new one, which ends a trip, or the last one still."""
-    near = _metres(s[_STAY_LATITUDE], s[_STAY_LONGITUDE], (s[_LATITUDE], s[_LONGITUDE])) <= radius
+    near = _metres(s[_STAY_LATITUDE], s[_STAY_LONGITUDE], _place(s[_LATITUDE], s[_LONGITUDE])) <= radius
     if not (s[_CHANGE] - s[_UNTIL] <= merge and near):
         k = _tell(s, kind, spans, k)
         if s[_CHANGE] > s[_TRIP_SINCE]:

@@ -6,7 +6,7 @@ arrival waits, while it is, for the end of the visit: should the driver still be
 is news after all.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from math import log
 
 import msgspec
@@ -55,19 +55,19 @@ def advance(
     `lag` (k,) is how long after it was measured each leg's end came in, s: of a long backlog, which comes in slices,
     only this tells that it is history. With more than RECORDED_S it is a recording that is played.
     """
-    lag = np.where(lag > RECORDED_S, 0.0, lag)
-    legs = replace(legs, newest=np.maximum(legs.newest, legs.t1 + lag))
-    _follow(table, legs, speed, drivers, settings, found, quiet=False)
+    newest = np.maximum(legs.newest, legs.t1 + np.where(lag > RECORDED_S, 0.0, lag))
+    _follow(table, legs, newest, speed, drivers, settings, found, quiet=False)
 
 
 def restore(table: OrderTable, legs: Legs, speed: Floats, drivers: DriverTable, settings: EngineSettings) -> None:
     """Find out again which visits are under way; what there was to tell of these legs has been told."""
-    _follow(table, legs, speed, drivers, settings, Found(), quiet=True)
+    _follow(table, legs, legs.newest, speed, drivers, settings, Found(), quiet=True)
 
 
 def _follow(
     table: OrderTable,
     legs: Legs,
+    newest: Floats,
     speed: Floats,
     drivers: DriverTable,
     settings: EngineSettings,
@@ -75,8 +75,8 @@ def _follow(
     *,
     quiet: bool,
 ) -> None:
-    each = (getattr(legs, name) for name in LegColumns._fields[:-1])
-    columns = LegColumns(*map(np.ascontiguousarray, (*each, speed)))  # one layout, so it is compiled once
+    each = (getattr(legs, name) for name in LegColumns._fields[:-2])
+    columns = LegColumns(*map(np.ascontiguousarray, (*each, newest, speed)))  # one layout, so it is compiled once
     rules = _rules(settings, quiet)
     most = table.most
     rows = np.empty((max(_ROWS, 4 * most), COLUMNS))

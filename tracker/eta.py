@@ -1,7 +1,5 @@
 """When drivers reach their stops: predicted on the way, announced when it matters, withdrawn when they fall silent."""
 
-from dataclasses import dataclass
-
 import msgspec
 import numpy as np
 
@@ -10,22 +8,12 @@ from tracker.chain import CHANGED, CLOSE, SOON, Drives, Pace, Rules, Stops, pred
 from tracker.deliveries import Found
 from tracker.drivers import DriverTable
 from tracker.eta_model import EtaModel, cold_model, place_of
-from tracker.gate import run_starts
-from tracker.orders import OrderTable, Stage
+from tracker.orders import Chains, OrderTable, Stage
 from tracker.paths import PathTable, planned
-from tracker.records import Delivery, DeliveryStatus, Floats, Ints, Legs, Order, Route, event_id
+from tracker.records import Delivery, DeliveryStatus, Floats, Legs, Order, Route, event_id
 from tracker.settings import EngineSettings
 
 _MILESTONES = {"approaching": "approached_at", "driver_arrived": "arrived_at", "departed": "departed_at"}
-
-
-@dataclass(frozen=True, slots=True)
-class Chains:
-    """The stops of drivers in turn, as they are before a batch: the i-th has `slot[chain[i] : chain[i + 1]]`."""
-
-    start: Ints  # where each driver's legs begin
-    chain: Ints
-    slot: Ints
 
 
 class Predictions:
@@ -93,7 +81,7 @@ class Predictions:
     def ask(self, driver: int) -> None:
         """A driver's stops are others now: predict them at once from where he is, and tell with his next fix."""
         self._fit()
-        chains = self._chains(np.zeros(1, np.int64), np.array([driver]))
+        chains = self._orders.chains(np.array([driver]))
         ahead = chains.slot[self._orders.stage[chains.slot] < Stage.DEPARTED]
         stops = np.stack([self._orders.latitude[ahead], self._orders.longitude[ahead]])
         t, latitude, longitude = self._drivers.filter.place[[driver], :3].T
@@ -151,14 +139,7 @@ class Predictions:
 
     def before(self, legs: Legs) -> Chains:
         """The stops of these drivers, to be kept until deliveries have moved on."""
-        starts = run_starts(legs.driver)
-        return self._chains(starts, legs.driver[starts])
-
-    def _chains(self, starts: Ints, drivers: Ints) -> Chains:
-        orders = self._orders
-        which, slot = orders.pairs(drivers)
-        slot = slot[np.lexsort((orders.turn[slot], which))]
-        return Chains(starts, np.searchsorted(which, np.arange(len(drivers) + 1)), slot)
+        return self._orders.chains(legs.driver)
 
     def advance(self, legs: Legs, lag: Floats, chains: Chains, found: Found) -> None:
         """Predict where it is due, given what deliveries have `found` of these legs; add the news to it.

@@ -1,10 +1,11 @@
 """The orders under way: one slot each, in columns, and the order in which each driver delivers his."""
 
 from enum import IntEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from geo.compiled import compiled
 from geo.places import PlaceTable
 from tracker.errors import InvalidInput
 from tracker.nearness import Slots
@@ -42,6 +43,14 @@ def _no_slots() -> Slots:
     return Slots(**columns)
 
 
+class Chains(NamedTuple):
+    """The stops of drivers in turn: the i-th, whose rows begin at `start[i]`, has `slot[chain[i] : chain[i + 1]]`."""
+
+    start: Ints
+    chain: Ints
+    slot: Ints
+
+
 class OrderTable:
     """Orders that have a driver and have not ended, by slot; slots of removed orders are used again."""
 
@@ -70,7 +79,6 @@ class OrderTable:
         self.routes: dict[int, Route] = {}
         """By driver."""
         self._of_driver: dict[int, list[str]] = {}
-        self._sorted: tuple[Ints, Ints] | None = None
 
     @property
     def stage(self) -> Ints:
@@ -130,7 +138,6 @@ class OrderTable:
         self.is_next[slot] = False
         self.destinations.drop(slot)
         self._free.append(slot)
-        self._sorted = None
         self._of_driver[driver].remove(order_id)
         self.rank(driver)
 
@@ -150,18 +157,9 @@ class OrderTable:
         """A driver's orders under way, next first; those departed from are last."""
         return self._of_driver.get(driver, [])
 
-    def pairs(self, driver: Ints) -> tuple[Ints, Ints]:
-        """Match a column of drivers (k,) with their orders: index into the column, slot; sorted by index."""
-        if self._sorted is None:
-            slots = np.fromiter(self._slot.values(), np.int64, len(self._slot))
-            slots = slots[np.argsort(self.driver[slots], kind="stable")]
-            self._sorted = self.driver[slots], slots
-        drivers, slots = self._sorted
-        first = np.searchsorted(drivers, driver, "left")
-        count = np.searchsorted(drivers, driver, "right") - first
-        index = np.repeat(np.arange(len(driver)), count)
-        within = np.arange(len(index)) - np.repeat(np.cumsum(count) - count, count)
-        return index, slots[np.repeat(first, count) + within]
+    def chains(self, driver: Ints) -> Chains:
+        """The stops of the drivers of a column (k,) of runs of each."""
+        return Chains(*_chains(driver, self.head, self.slots.following))
 
     def rank(self, driver: int) -> None:
         """Sort a driver's orders as he will deliver them; the first not departed from is next."""
@@ -201,7 +199,6 @@ class OrderTable:
         mine = self._of_driver.setdefault(driver, [])
         mine.append(order_id)
         self.most = max(self.most, len(mine))
-        self._sorted = None
         return slot
 
     def _clear(self, slot: int) -> None:
@@ -217,3 +214,24 @@ class OrderTable:
         for name in ("driver", "eta", "eta_low", "eta_high", "eta_announced", "is_next", "turn"):
             column = getattr(self, name)
             setattr(self, name, np.concatenate([column, np.empty_like(column)]))
+
+
+@compiled
+def _chains(driver: Ints, head: Ints, following: Ints) -> tuple[Ints, Ints, Ints]:
+    start, chain = np.empty(len(driver), np.int64), np.zeros(len(driver) + 1, np.int64)
+    slots = np.empty(max(len(driver), 16), np.int64)
+    runs, n = 0, 0
+    for k in range(len(driver)):
+        if k > 0 and driver[k] == driver[k - 1]:
+            continue
+        start[runs] = k
+        slot = head[driver[k]] if driver[k] < len(head) else -1
+        while slot >= 0:
+            if n == len(slots):
+                slots = np.concatenate((slots, np.empty(n, np.int64)))
+            slots[n] = slot
+            n += 1
+            slot = following[slot]
+        runs += 1
+        chain[runs] = n
+    return start[:runs], chain[: runs + 1], slots[:n]

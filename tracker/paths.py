@@ -49,6 +49,7 @@ class PathTable:
         """Have room for so many drivers."""
         more = drivers - len(self._hour)
         if more > 0:
+            self._paths.fit(drivers)
             self._progress = self._progress.grown(more)
             self._hour = np.append(self._hour, np.full(more, -1))
 
@@ -73,10 +74,8 @@ class PathTable:
     @property
     def times(self) -> PathTimes:
         """The paths for compiled code."""
-        more = max(len(self._hour) - len(self._paths.start), 0)
-        start, stop = (np.append(column, np.zeros(more, np.int64)) for column in (self._paths.start, self._paths.stop))
         latitude, longitude, along = self._paths.vertices
-        return PathTimes(latitude, longitude, along, self._seconds, start, stop, self._hour)
+        return PathTimes(latitude, longitude, along, self._seconds, self._paths.start, self._paths.stop, self._hour)
 
     def place(self, driver: int, latitude: Floats, longitude: Floats) -> Floats:
         """Metres along a driver's path of his stops in turn; (n,), NaN where there is no path or a stop is off it."""
@@ -88,6 +87,8 @@ class PathTable:
     def follow(self, legs: Legs) -> Floats:
         """Move drivers on along their paths; (k,) metres along at the end of each leg, NaN without or off a path."""
         at = np.full(len(legs.driver), np.nan)
+        if not self._paths.any:
+            return at
         on = np.flatnonzero(self._paths.has(legs.driver))
         if len(on):
             on_path = legs.take(on)

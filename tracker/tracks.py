@@ -18,7 +18,7 @@ from tracker.records import Bools, FixBatch, Flags, Floats, Ints, Legs, Track
 
 CONNECT_WITHIN_S = 600.0
 """A run does not reach back over a longer silence than this."""
-_DUPLICATE, _REJECTED = int(Flag.DUPLICATE), int(Flag.REJECTED)
+_ACCEPTED, _DUPLICATE, _REJECTED = int(Flag.ACCEPTED), int(Flag.DUPLICATE), int(Flag.REJECTED)
 _FAR_M, _POLAR = 10_000.0, 85.0
 """A leg longer than this, or so near a pole, is measured on the ellipsoid."""
 
@@ -55,12 +55,12 @@ def legs(batch: FixBatch, index: Ints, estimate: Floats, prior: Floats) -> Legs:
     longitude of each one's driver before the batch, NaN for a new one.
     """
     driver, columns = np.empty(len(index), np.int64), np.empty((9, len(index)))
-    _legs(index, batch.driver, batch.fix_time, batch.received_at, estimate, prior, driver, columns)
+    far, disorder = _legs(index, batch.driver, batch.fix_time, batch.received_at, estimate, prior, driver, columns)
     t0, latitude0, longitude0, t1, latitude1, longitude1, sigma1, length, newest = columns
-    far = np.flatnonzero(length > _FAR_M)
-    if len(far):
-        length[far] = distance(latitude0[far], longitude0[far], latitude1[far], longitude1[far])
-    if np.isnan(newest).any():
+    if far:
+        at = np.flatnonzero(length > _FAR_M)
+        length[at] = distance(latitude0[at], longitude0[at], latitude1[at], longitude1[at])
+    if disorder:
         newest[:] = t1[_newest_by_then(driver, batch.received_at[index])]
     return Legs(driver, t0, latitude0, longitude0, t1, latitude1, longitude1, sigma1, length, newest)
 
@@ -75,8 +75,11 @@ def _legs(
     prior: Floats,
     of: Ints,
     columns: Floats,
-) -> None:
-    """Fill in whose each leg is, and its columns as in `Legs`; `newest` is NaN where fixes came out of order."""
+) -> tuple[bool, bool]:
+    """Fill in whose each leg is, and its columns as in `Legs`; whether any is far, or its `newest` NaN, as fixes came
+    out of order.
+    """
+    far = disorder = False
     for k in range(len(index)):
         i = index[k]
         of[k] = driver[i]
@@ -91,12 +94,15 @@ def _legs(
         columns[7, k] = hypot((columns[4, k] - columns[1, k]) * north, wide * east)
         if max(abs(columns[1, k]), abs(columns[4, k])) > _POLAR:
             columns[7, k] = inf
+        far = far or columns[7, k] > _FAR_M
     in_turn = True
     for k in range(len(index) - 1, -1, -1):
         last = k == len(index) - 1 or of[k] != of[k + 1]
         in_turn = last or (in_turn and received_at[index[k]] <= received_at[index[k + 1]])
         together = not last and received_at[index[k]] == received_at[index[k + 1]]
         columns[8, k] = nan if not in_turn else columns[8, k + 1] if together else fix_time[index[k]]
+        disorder = disorder or not in_turn
+    return far, disorder
 
 
 def _newest_by_then(driver: Ints, received_at: Floats) -> Ints:
@@ -126,7 +132,7 @@ def runs(batch: FixBatch, index: Ints, prior_time: Floats, drivers: DriverTable)
         index, batch.driver, columns, batch.source, prior_time, drivers.measured, drivers.source, floats, source
     )
     fix_time, latitude, longitude, speed, course, accuracy = floats[:, : offset[-1]]
-    kind, whose = np.full(len(runs_of), Flag.ACCEPTED, np.uint8), [drivers.ids[row] for row in runs_of.tolist()]
+    kind, whose = np.full(len(runs_of), _ACCEPTED, np.uint8), [drivers.ids[row] for row in runs_of.tolist()]
     return Track(
         whose, kind, connected, offset, fix_time, latitude, longitude, speed, course, accuracy, source[: offset[-1]]
     )

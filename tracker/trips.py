@@ -39,7 +39,7 @@ class Motion:
             more = max(len(driver_ids) - len(self._state), len(self._state) // 8)
             self._state = np.concatenate([self._state, stays.empty(more)])
         found = stays.advance(self._state, driver, time, latitude, longitude, speed, sigma, self._rule)
-        return _records(found, driver_ids)
+        return _records(found, driver_ids) if len(found.row) else []
 
     def finish(self, driver_ids: Sequence[str]) -> list[Stay | Trip]:
         """The last stay and trip of each driver, as far as they got; what goes on yet is `ongoing`."""

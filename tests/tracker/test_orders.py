@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,14 +10,22 @@ from tracker.records import Route
 from tracker.settings import EngineSettings
 
 
-def test_pairs_match_each_driver_with_all_his_orders() -> None:
+def matched(table: OrderTable, drivers: list[int]) -> list[tuple[int, list[str]]]:
+    """Where the rows of each driver begin in a column, and his orders in turn."""
+    start, chain, slot = table.chains(np.array(drivers, np.int64))
+    parts = [[table.ids[s] for s in slot[a:b]] for a, b in itertools.pairwise(chain.tolist())]
+    return list(zip(start.tolist(), parts, strict=True))
+
+
+def test_chains_are_all_orders_of_each_driver_in_turn() -> None:
     table = OrderTable(EngineSettings())
-    for order_id, driver in [("o1", 7), ("o2", 3), ("o3", 7)]:
-        table.put(order(order_id), driver)
-    index, slot = table.pairs(np.array([3, 5, 7, 7]))
-    matched = [(int(i), table.ids[s]) for i, s in zip(index, slot, strict=True)]
-    assert sorted(matched) == [(0, "o2"), (2, "o1"), (2, "o3"), (3, "o1"), (3, "o3")]
-    assert index.tolist() == sorted(index.tolist())
+    for order_id, driver, age in [("o1", 7, 2.0), ("o2", 3, 0.0), ("o3", 7, 1.0)]:
+        table.put(order(order_id, created_at=age), driver)
+    assert matched(table, [3, 5, 7, 7, 900]) == [(0, ["o2"]), (1, []), (2, ["o3", "o1"]), (4, [])]
+    assert matched(table, []) == []
+    for i in range(40):
+        table.put(order(f"more{i:02}", created_at=3.0 + i), 7)
+    assert matched(table, [7, 7])[0][1] == ["o3", "o1", *(f"more{i:02}" for i in range(40))]
 
 
 def test_an_order_without_a_driver_waits_and_one_that_ended_is_gone() -> None:
@@ -64,7 +74,6 @@ def test_slots_are_never_shared(changes: list[tuple[int, int]]) -> None:
         else:
             table.put(order(order_id), driver)
             expected[order_id] = driver
-    index, slot = table.pairs(np.arange(6))
-    assert {table.ids[s]: int(i) for i, s in zip(index, slot, strict=True)} == expected
-    assert len(slot) == len(expected)
+    found = [(order_id, driver) for driver, orders in matched(table, list(range(6))) for order_id in orders]
+    assert sorted(found) == sorted(expected.items())
     assert sum(bool(x) for x in table.is_next) == len(set(expected.values()))
