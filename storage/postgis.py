@@ -41,6 +41,7 @@ WEEK_S = 7 * 86400.0  # of a partition
 SESSION = {
     "application_name": "tracker",
     "synchronous_commit": "on",
+    "jit": "off",  # of use to queries of seconds, and these are none
     "tcp_keepalives_idle": "10",  # so that the lock of a server that lost its power is free after half a minute
     "tcp_keepalives_interval": "5",
     "tcp_keepalives_count": "3",

@@ -298,16 +298,6 @@ async def test_the_index_in_space_and_time_is_used(postgres_url: str, admin: asy
     assert any("segment_path_idx" in line[0] for line in plan), plan
 
 
-async def test_every_table_and_view_is_explained(postgres_url: str, admin: asyncpg.Connection):
-    async with opened(postgres_url):
-        pass
-    unexplained = await admin.fetch("""
-        SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'v')
-          AND relname NOT IN ('spatial_ref_sys', 'geometry_columns', 'geography_columns', 'schema_migrations')
-          AND obj_description(oid, 'pg_class') IS NULL""")
-    assert unexplained == []
-
-
 async def test_maps_can_show_geofences_and_destinations(postgres_url: str, admin: asyncpg.Connection):
     square = [[[121.5, 25.0], [121.6, 25.0], [121.6, 25.1], [121.5, 25.0]]]
     polygon = replace(GEOFENCE, geofence_id="G2", type="Polygon", coordinates=square, radius=None)
