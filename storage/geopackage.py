@@ -41,13 +41,16 @@ INSERT_TRACK = (
 )
 
 LONG_TRACKS = "SELECT * FROM tracks WHERE CAST(start_time / 3600 AS INTEGER) < CAST(end_time / 3600 AS INTEGER)"
+DROP_TRACKS = """
+    DELETE FROM tracks WHERE id IN (SELECT id FROM tracks WHERE end_time < $1 ORDER BY id LIMIT $2) RETURNING id"""
+DROP_ROWS = 1000
 _UNCUT = 4  # the newest migration before
 
 
 class GeoPackage(Questions):
     """All happens in one thread, one call after the other; a lock on a file beside it keeps other servers out."""
 
-    dialect = Dialect("tracks", lambda found: _paths(found))
+    dialect = Dialect("tracks", lambda found: _paths(found), lambda found: _vertices(found))
     overlap = (
         "rtree_tracks_path AS r CROSS JOIN tracks AS t ON t.id = r.id WHERE r.maxx >= $1 AND r.minx <= $2 "
         "AND r.maxy >= $3 AND r.miny <= $4 AND t.end_time >= $5 AND t.start_time < $6"
@@ -81,20 +84,22 @@ class GeoPackage(Questions):
         """As in Store."""
         return await self._call(lambda: self._commit(commit))
 
+    async def prepare(self, now: float) -> None:
+        """As in Store; a file needs nothing."""
+
+    async def drop_tracks(self, before: float) -> int:
+        """As in Store."""
+
+        def drop() -> int:
+            assert self._connection is not None
+            with _transaction(self._connection):
+                return len(self._run(Statement(DROP_TRACKS, [(before, DROP_ROWS)])))
+
+        return await self._call(drop)
+
     async def fetch(self, statement: Statement) -> Sequence[Row]:
         """As in Reading."""
         return await self._call(lambda: self._run(statement))
-
-    def vertices(self, found: Sequence[Row]) -> Vertices:
-        """As in Reading."""
-        xym, counts = self.dialect.paths(found)
-        measured = [np.frombuffer(b"".join(row[name] for row in found), "<f4") for name in _MEASURED]
-        return Vertices(
-            xym,
-            measured_of(steps_of(np.stack(measured).astype(np.float64))),
-            sources([row["source"] for row in found], counts),
-            np.repeat(np.array([row["kind"] for row in found], np.uint8), counts),
-        )
 
     async def _call(self, function: Callable[[], T]) -> T:
         def call() -> T:
@@ -160,7 +165,7 @@ class GeoPackage(Questions):
         """Make rows of one hour each of rows from before these were asked for."""
         former = self._run(Statement(LONG_TRACKS, [()]))
         for row in former:
-            found = self.vertices([row])
+            found = _vertices([row])
             length = len(found.kind) if row["start_time"] < row["end_time"] else 1
             longitude, latitude, fix_time = found.xym[:length].T
             track = Track(
@@ -202,6 +207,7 @@ class GeoPackage(Questions):
                     committed = end.value
                 else:
                     rows = self._insert(step) if isinstance(step, Rows) else self._run(step)
+        self._hours -= {(what.driver_id, what.hour) for what in commit.compact}
         self._hours |= committed.hours
         return committed
 
@@ -215,6 +221,18 @@ class GeoPackage(Questions):
         sql = statement.sql.replace("$", "?")
         assert self._connection is not None
         return [row for values in statement.values for row in self._connection.execute(sql, values)]
+
+
+def _vertices(found: Sequence[Row]) -> Vertices:
+    """As in Dialect."""
+    xym, counts = _paths(found)
+    measured = [np.frombuffer(b"".join(row[name] for row in found), "<f4") for name in _MEASURED]
+    return Vertices(
+        xym,
+        measured_of(steps_of(np.stack(measured).astype(np.float64))),
+        sources([row["source"] for row in found], counts),
+        np.repeat(np.array([row["kind"] for row in found], np.uint8), counts),
+    )
 
 
 def _paths(found: Sequence[Row]) -> tuple[Floats, Ints]:

@@ -18,6 +18,7 @@ from storage.segments import REACH_S, Rows, Vertices, sources
 from storage.store import Commit, Committed, Hour
 from storage.transaction import Dialect, steps
 from tracker.errors import ConfigurationError, StoreInUse, StoreUnavailable
+from tracker.records import Floats, Ints
 
 LOCK = 0x545241434B  # "TRACK"
 """Advisory lock of the one writer; the server holds it for the session and lets go when the session has ended."""
@@ -38,6 +39,19 @@ READ_ONLY = "the store was opened to read only"
 UNKNOWN = b"\xff\xff"  # speed, course or accuracy of a vertex
 WEEK_S = 7 * 86400.0  # of a partition
 
+OLDEST_PARTITION = """
+    SELECT
+        oid::regclass::text AS name,
+        inhrelid IS NOT NULL AS attached,
+        coalesce(inhdetachpending, false) AS pending,
+        greatest(pg_total_relation_size(oid), 1) AS bytes
+    FROM pg_class LEFT JOIN pg_inherits ON inhrelid = oid
+    WHERE relkind = 'r' AND relname ~ '^segments_w-?[0-9]+$'
+      AND relnamespace = (SELECT relnamespace FROM pg_class WHERE oid = 'segments'::regclass)
+      AND (substr(relname, 11)::integer + 1) * 604800.0 <= $1
+    ORDER BY relname LIMIT 1"""
+"""That ends before a time; one that was detached already, and not dropped when the server stopped, is one too."""
+
 SESSION = {
     "application_name": "tracker",
     "synchronous_commit": "on",
@@ -56,7 +70,7 @@ class PostGIS(Questions):
     whether its last transaction is there.
     """
 
-    dialect = Dialect("segments", lambda found: vertices_of([row["path"] for row in found]))
+    dialect = Dialect("segments", lambda found: _paths(found), lambda found: _vertices(found))
     overlap = (
         "segments AS t WHERE segment_path(t.path)::geometry(LineStringM, 4326) &&& "
         "ST_SetSRID(ST_MakeLine(ST_MakePointM($1, $3, $5), ST_MakePointM($2, $4, $6)), 4326) "
@@ -115,20 +129,6 @@ class PostGIS(Questions):
                 rows: Sequence[Row] = await connection.fetchmany(*statement)
                 return rows
 
-    def vertices(self, found: Sequence[Row]) -> Vertices:
-        """As in Reading."""
-        xym, counts = self.dialect.paths(found)
-        words = [
-            b"".join(row[name] or UNKNOWN * count for row, count in zip(found, counts.tolist(), strict=True))
-            for name in ("speed", "course", "accuracy")
-        ]
-        return Vertices(
-            xym,
-            measured_of(np.stack([np.frombuffer(column, "<u2") for column in words])),
-            sources([row["source"] for row in found], counts),
-            np.repeat(np.array([row["kind"] for row in found], np.uint8), counts),
-        )
-
     async def commit(self, commit: Commit) -> Committed:
         """As in Store; waits for as long as it is not known whether it is stored."""
         token = uuid4().hex
@@ -152,6 +152,7 @@ class PostGIS(Questions):
                     if not (isinstance(error, Exception) and await self._is_stored(token)):
                         self._partitions.clear()
                         raise
+        self._hours -= {(what.driver_id, what.hour) for what in commit.compact}
         self._hours |= committed.hours
         return committed
 
@@ -178,6 +179,29 @@ class PostGIS(Questions):
         self._partitions |= weeks
         copy = copy_of(rows.track, rows.start, rows.end, rows.fix_times)
         await connection.copy_to_table(self.dialect.runs, source=copy, columns=COLUMNS, format="binary")
+
+    async def prepare(self, now: float) -> None:
+        """As in Store."""
+        async with self._one_at_a_time:
+            with _unavailable():
+                connection = await self._writing()
+                for week in range(int(now // WEEK_S), int((now + 86400.0) // WEEK_S) + 1):
+                    await connection.execute("SELECT make_segments_partition($1)", week)
+
+    async def drop_tracks(self, before: float) -> int:
+        """As in Store."""
+        async with self._one_at_a_time:
+            with _unavailable():
+                connection = await self._writing()
+                found = await connection.fetchrow(OLDEST_PARTITION, before)
+                if found is None:
+                    return 0
+                if found["attached"]:
+                    finish = "FINALIZE" if found["pending"] else "CONCURRENTLY"
+                    await connection.execute(f"ALTER TABLE segments DETACH PARTITION {found['name']} {finish}")
+                await connection.execute(f"DROP TABLE {found['name']}")
+                self._partitions.clear()
+                return int(found["bytes"])
 
     async def _is_stored(self, token: str) -> bool:
         """Whether the transaction of this token is in the store; asks until there is an answer."""
@@ -226,6 +250,26 @@ class PostGIS(Questions):
             raise StoreUnavailable if ours else StoreInUse from error
         await connection.execute("RESET lock_timeout")
         self._backend = connection.get_server_pid()
+
+
+def _paths(found: Sequence[Row]) -> tuple[Floats, Ints]:
+    """As in Dialect."""
+    return vertices_of([row["path"] for row in found])
+
+
+def _vertices(found: Sequence[Row]) -> Vertices:
+    """As in Dialect."""
+    xym, counts = _paths(found)
+    words = [
+        b"".join(row[name] or UNKNOWN * count for row, count in zip(found, counts.tolist(), strict=True))
+        for name in ("speed", "course", "accuracy")
+    ]
+    return Vertices(
+        xym,
+        measured_of(np.stack([np.frombuffer(column, "<u2") for column in words])),
+        sources([row["source"] for row in found], counts),
+        np.repeat(np.array([row["kind"] for row in found], np.uint8), counts),
+    )
 
 
 async def _roll_back(connection: asyncpg.Connection) -> None:

@@ -7,8 +7,8 @@ import numpy as np
 
 from storage import rows
 from storage.rows import TABLES, Row, Statement
-from storage.segments import REACH_S, Vertices, assemble, believed, concatenate
-from storage.store import D, Snapshot, Span, StoredModel
+from storage.segments import REACH_S, assemble, believed, concatenate
+from storage.store import D, Hour, Snapshot, Span, StoredModel
 from storage.transaction import MAILBOX, Dialect
 from tracker.mail import Personal
 from tracker.records import Delivery, Event, Flags, Geofence, Message, Order, Route, Track
@@ -41,7 +41,6 @@ _INSIDE = """
 INSIDE = _INSIDE.format(which="")
 INSIDE_BEFORE = _INSIDE.format(which="AND driver_id = $1 AND detected_at < $2")
 
-JUDGEMENTS = "SELECT * FROM judgements WHERE driver_id = $1 AND fix_time >= $2 AND fix_time < $3"
 EVERY_VERSION = f"""(
     SELECT {", ".join(rows.EVENT_COLUMNS)} FROM events
     UNION ALL
@@ -69,10 +68,6 @@ class Reading(ABC):
     async def fetch(self, statement: Statement) -> Sequence[Row]:
         """Run a statement that changes nothing. Raises StoreUnavailable."""
 
-    @abstractmethod
-    def vertices(self, found: Sequence[Row]) -> Vertices:
-        """All vertices of rows of `RUNS`."""
-
     async def load(self, *, tail_s: float, since: float) -> Snapshot:
         """As in Store."""
         orders = await self.fetch(Statement("SELECT document FROM orders WHERE NOT ended ORDER BY order_id", [()]))
@@ -98,6 +93,12 @@ class Reading(ABC):
             [event for event in map(rows.event, announced) if isinstance(event, Delivery) and event.eta is not None],
         )
 
+    async def due(self, *, merged: bool, before: float, limit: int) -> list[Hour]:
+        """As in Store."""
+        which = "WHERE merged AND hour < $1" if merged else "WHERE NOT merged AND hour < $1"
+        sql = f"SELECT driver_id, hour FROM driver_hours {which} ORDER BY hour, driver_id LIMIT $2"  # noqa: S608
+        return [(row["driver_id"], row["hour"]) for row in await self.fetch(Statement(sql, [(before, limit)]))]
+
     async def track(self, driver_id: str, start: float, end: float) -> Track:
         """As in Store."""
         return believed(*await self.fixes(driver_id, start, end))
@@ -113,10 +114,10 @@ class Reading(ABC):
         found: dict[str, list[Row]] = {driver_id: [] for driver_id, _, _ in wanted}
         for row in await self.fetch(Statement(sql, list(wanted))):
             found[row["driver_id"]].append(row)
-        judged = await self.fetch(Statement(JUDGEMENTS, list(wanted)))
+        judged = await self.fetch(Statement(rows.JUDGEMENTS, list(wanted)))
         results = []
         for driver_id, start, end in wanted:
-            track, kind = assemble(driver_id, self.vertices(found[driver_id]), start, end)
+            track, kind = assemble(driver_id, self.dialect.vertices(found[driver_id]), start, end)
             for row in judged:
                 if row["driver_id"] == driver_id:
                     kind[track.fix_time == row["fix_time"]] = row["kind"]

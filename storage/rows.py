@@ -70,6 +70,7 @@ ADD_DRIVER = "INSERT INTO drivers (driver_id, since) VALUES ($1, $2) ON CONFLICT
 NOTE_HOUR = """
     INSERT INTO driver_hours (driver_id, hour) VALUES ($1, $2)
     ON CONFLICT (driver_id, hour) DO UPDATE SET merged = false"""
+JUDGEMENTS = "SELECT * FROM judgements WHERE driver_id = $1 AND fix_time >= $2 AND fix_time < $3"
 ADD_LATE = """
     INSERT INTO late_spans (driver_id, start_time, end_time) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING"""
 DROP_LATE = "DELETE FROM late_spans WHERE driver_id = $1 AND start_time = $2 AND end_time = $3"

@@ -1,9 +1,9 @@
 """What a store must do; the embedded one and PostGIS both do exactly this."""
 
 import math
-from collections.abc import AsyncIterator, Sequence, Set
+from collections.abc import AsyncIterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
@@ -57,6 +57,16 @@ class Moment(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
+class Compaction:
+    """An hour of a driver whose runs become one."""
+
+    driver_id: str
+    hour: float
+    bound_m: float | None = None
+    """Metres that no fix may lie off the simplified run; None: all fixes stay."""
+
+
+@dataclass(frozen=True, slots=True)
 class StoredModel:
     """What was learned of arrivals, as bytes."""
 
@@ -80,6 +90,8 @@ class Commit:
     told: Sequence[Span] = ()  # late fixes whose events these are
     eta_models: Sequence[StoredModel] = ()  # the newest few stay
     settled: Sequence[tuple[str, int]] = ()  # topic, seq of personal messages that wait no longer
+    compact: Sequence[Compaction] = ()  # before all else
+    erase: Sequence[tuple[str, Any]] = ()  # after all else: a name, and a Statement that returns what it deletes
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +104,7 @@ class Committed:
     scores: Sequence[Score] = ()  # of the ETAs that its arrivals decided
     hours: Set[Hour] = frozenset()  # that got their first rows since they were compacted last
     crowded_out: int = 0  # personal messages that wait no longer, as too many do
+    erased: Mapping[str, int] = field(default_factory=dict)  # rows by name
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +141,18 @@ class Store(Protocol):
 
     async def load(self, *, tail_s: float, since: float) -> Snapshot:
         """The state to start from; tails hold each driver's last `tail_s` seconds, for those seen after `since`."""
+
+    async def due(self, *, merged: bool, before: float, limit: int) -> list[Hour]:
+        """Hours that begin before a time whose runs are merged and not simplified yet, or not merged; oldest first."""
+
+    async def prepare(self, now: float) -> None:
+        """Make room for the fixes of today and tomorrow."""
+
+    async def drop_tracks(self, before: float) -> int:
+        """Delete fixes from before a time, as far as that is quick; returns how many bytes or rows that were.
+
+        PostGIS drops whole weeks, the GeoPackage deletes rows, some at a time; call it until it returns 0.
+        """
 
     async def track(self, driver_id: str, start: float, end: float) -> Track:
         """One driver's fixes in [start, end), sorted, each once, late ones in place, no outliers: one run."""

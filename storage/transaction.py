@@ -1,14 +1,16 @@
 """One commit as the steps of a transaction: both stores run exactly these, each in its own way."""
 
+from collections import Counter
 from collections.abc import Callable, Generator, Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
 
 from storage import rows
+from storage.compaction import compact
 from storage.packing import unpack_times
 from storage.rows import TABLES, Row, Statement
-from storage.segments import REACH_S, Rows, keep, repeated, spans
+from storage.segments import REACH_S, Rows, Vertices, keep, repeated, spans
 from storage.store import Commit, Committed, Hour, Span
 from tracker.errors import Flag
 from tracker.mail import Personal
@@ -28,6 +30,9 @@ class Dialect:
     paths: Callable[[Sequence[Row]], tuple[Floats, Ints]]
     """(k, 3) longitude, latitude and fix_time of the vertices of rows with a `path`, and how many each has; (m,)."""
 
+    vertices: Callable[[Sequence[Row]], Vertices]
+    """All that such rows hold."""
+
     def times(self, row: Row) -> Floats:
         """The times of all fixes of a row of `path` and `fix_times`."""
         return unpack_times(row["fix_times"]) if row["fix_times"] else self.paths([row])[0][:, 2]
@@ -41,6 +46,9 @@ MODELS_KEPT = 5
 
 def steps(commit: Commit, dialect: Dialect, noted: Set[Hour]) -> Steps:
     """Everything of `commit`, in order; the drivers' hours `noted` are in the store as such already."""
+    for what in commit.compact:
+        yield from compact(what, dialect.runs, dialect.vertices)
+    noted = noted - {(what.driver_id, what.hour) for what in commit.compact}
     hours = set[Hour]()
     if len(commit.track):
         track = Rows.of(commit.track)
@@ -72,7 +80,10 @@ def steps(commit: Commit, dialect: Dialect, noted: Set[Hour]) -> Steps:
         yield Statement(rows.DROP_MODELS, [(model.version - MODELS_KEPT,)])
     seqs = (yield from _messages(commit.messages)) if commit.messages else []
     crowded_out = yield from _mailboxes(commit)
-    return Committed(duplicate, seqs, late, found, hours, crowded_out)
+    erased = Counter[str]()
+    for name, statement in commit.erase:
+        erased[name] += len((yield statement))
+    return Committed(duplicate, seqs, late, found, hours, crowded_out, erased)
 
 
 def _history(commit: Commit, late: Sequence[Span]) -> Generator[Statement, Sequence[Row], None]:

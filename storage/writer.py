@@ -135,6 +135,8 @@ def merge(commits: Sequence[Commit]) -> Commit:
         messages=[message for commit in commits for message in commit.messages],
         eta_models=[model for commit in commits for model in commit.eta_models],
         settled=[mail for commit in commits for mail in commit.settled],
+        compact=[what for commit in commits for what in commit.compact],
+        erase=[what for commit in commits for what in commit.erase],
     )
 
 
@@ -153,6 +155,7 @@ def split(committed: Committed, commits: Sequence[Commit]) -> list[Committed]:
             committed.late,
             [score for score in committed.scores if score.order_id in arrived[i]],
             crowded_out=committed.crowded_out if i == 0 else 0,
+            erased=committed.erased if commits[i].erase else {},
         )
         for i in range(len(commits))
     ]

@@ -9,7 +9,7 @@ import pytest
 from storage import Commit, Committed
 from storage.packing import pack_times
 from storage.rows import Row, Statement
-from storage.segments import Rows, vertices
+from storage.segments import Rows, Vertices, vertices
 from storage.transaction import Dialect, steps
 from tests.storage.test_rows import EVENTS, GEOFENCE, ORDER
 from tests.storage.test_segments import wkb
@@ -17,12 +17,13 @@ from tests.tracks import T0, run, runs, same
 from tracker.errors import Flag
 from tracker.records import Geofence, Message, Order
 
+NO_VERTICES = Vertices(np.empty((0, 3)), np.empty((3, 0)), *np.empty((2, 0), np.uint8))
 HOUR = T0 // 3600 * 3600
 
 
 def drive(commit: Commit, answers: dict[str, Sequence[Row]]) -> tuple[list[Rows | Statement], Committed]:
     """All steps and the result; a statement gets the answer whose key it begins with."""
-    dialect = Dialect("tracks", lambda found: (vertices(found[0]["path"]), np.array([])))
+    dialect = Dialect("tracks", lambda found: (vertices(found[0]["path"]), np.array([])), lambda found: NO_VERTICES)
     transaction, rows, seen = steps(commit, dialect, {("known", HOUR)}), None, []
     sent: Any = rows
     while True:
