@@ -11,6 +11,7 @@ import structlog
 import uvicorn
 
 from api.auth import Authenticator
+from api.backend import use
 from api.config import Config
 from api.historian import Historian
 from api.learning import Teacher, learn_forever, load_model
@@ -19,6 +20,7 @@ from api.logs import configure_logs
 from api.mailroom import Mailroom
 from api.office import Office
 from api.protocol import websocket_class
+from api.publisher import Publisher
 from api.services import Services
 from api.warm import warm_up
 from api.web import make_app
@@ -54,6 +56,7 @@ async def running(config: Config, clock: Callable[[], float] = time.time) -> Asy
         services.line = Line(services)
         services.mailroom = Mailroom(services)
         services.office = Office(services)
+        services.publisher = Publisher(services)
         services.historian = Historian(services)
         services.teacher = Teacher(store, config.engine)
         await load_model(services)
@@ -62,7 +65,8 @@ async def running(config: Config, clock: Callable[[], float] = time.time) -> Asy
         works = (_flush_forever(services), learn_forever(services), services.historian.work())
         tasks = [asyncio.create_task(work) for work in works]
         try:
-            yield services
+            with use(services.publisher):
+                yield services
         finally:
             for task in tasks:
                 task.cancel()

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from api.line import Line
     from api.mailroom import Mailroom
     from api.office import Office
+    from api.publisher import Publisher
 
 
 @dataclass(slots=True)
@@ -36,6 +37,7 @@ class Services:
     authenticator: "Authenticator"
     line: "Line" = field(init=False)
     mailroom: "Mailroom" = field(init=False)
+    publisher: "Publisher" = field(init=False)
     office: "Office" = field(init=False)
     historian: "Historian" = field(init=False)
     teacher: "Teacher" = field(init=False)

@@ -15,7 +15,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api import http_documents, http_drivers, http_eta, http_system, http_tracks, http_trips
+from api import http_documents, http_drivers, http_eta, http_events, http_system, http_tracks, http_trips
 from api.http_requests import Handler, endpoint, refusal, respond
 from api.metrics import ServerCollector
 from api.protocol import ENDPOINT
@@ -70,7 +70,8 @@ def _routes() -> list[Route | Mount]:
         _route(f"{driver}/trips", GET=http_trips.get_trips),
         _route(f"{driver}/summary", GET=http_trips.get_summary),
         _route(driver, GET=drivers.get_driver),
-        _route("/api/v1/events", GET=tracks.list_events),
+        _route("/api/v1/events", GET=tracks.list_events, POST=http_events.post_event),
+        _route("/api/v1/users/{user_id:path}/messages", POST=http_events.post_message),
         _route("/api/v1/eta/accuracy", GET=http_eta.get_accuracy),
         _route("/api/v1/eta/model", GET=http_eta.get_model),
         Route("/healthz", system.healthz),

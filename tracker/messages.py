@@ -260,6 +260,27 @@ class RouteUpdated(ServerMessage, tag="route.updated", kw_only=True):
     driver_id: str
 
 
+class Notification(ServerMessage, tag="notification", kw_only=True):
+    """Something for a person to read; `action` says what the app may offer to do about it."""
+
+    message: str
+    title: str | None = None
+    severity: Literal["info", "success", "warning", "error", "critical"] = msgspec.field(default="info")
+    action: dict[str, Any] | None = None
+    timestamp: str | None = None
+
+
+class MaintenanceAlert(ServerMessage, tag="maintenance.alert", kw_only=True):
+    """Something about the system that concerns everyone."""
+
+    message: str
+    title: str | None = None
+    severity: Literal["info", "warning", "error", "critical"] = "warning"
+    starts_at: str | None = None
+    ends_at: str | None = None
+    timestamp: str | None = None
+
+
 class GeofenceEvent(ServerMessage, tag="geofence.event", kw_only=True):
     """A driver entered, left, stayed in or passed through a geofence."""
 

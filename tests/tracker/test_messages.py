@@ -22,6 +22,8 @@ from tracker.messages import (
     GeofenceEvent,
     Heartbeat,
     LocationAck,
+    MaintenanceAlert,
+    Notification,
     OrderCreated,
     OrderUpdate,
     OrderUpdated,
@@ -106,6 +108,15 @@ FROM_THE_SERVER = [
     (
         GeofenceEvent,
         '{"type":"geofence.event","kind":"enter","driver_id":"DRIVER789","geofence_id":"depot-1","occurred_at":"t"}',
+    ),
+    (
+        Notification,
+        '{"type":"notification","message":"您有新的配送任務","title":"新訂單","severity":"warning",'
+        '"action":{"type":"view_order","order_id":"ORDER123"}}',
+    ),
+    (
+        MaintenanceAlert,
+        '{"type":"maintenance.alert","message":"m","severity":"info","starts_at":"t","ends_at":"t"}',
     ),
     (
         EventAmended,
