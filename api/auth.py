@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +11,13 @@ from urllib.parse import parse_qs
 
 import jwt
 import msgspec
+import structlog
 
 from api.config import Config
 from tracker.channels import Role, Viewer
 from tracker.errors import ConfigurationError, NotAuthenticated, TokenExpired
+
+log = structlog.get_logger()
 
 _LONGEST_TOKEN = 8192
 _SHORTEST_SECRET = 32  # bytes, RFC 7518 section 3.2
@@ -50,7 +54,7 @@ class _Payload(msgspec.Struct):
 
 
 class Authenticator:
-    """Verifies tokens with the one algorithm and the keys of the configuration."""
+    """Verifies tokens with the one algorithm and the keys of the configuration; a JWKS file is read when it changes."""
 
     def __init__(self, config: Config) -> None:
         """Read the keys. Raises ConfigurationError where they are missing, weak or of another kind."""
@@ -58,13 +62,17 @@ class Authenticator:
         self._leeway = config.jwt_leeway_s
         self._audience = config.jwt_audience or None
         self._issuer = config.jwt_issuer or None
+        self._file = ""  # with keys that may change while the server runs
+        self._stamp: tuple[int, ...] | None = None  # of the file when it was read
         self._key: Any = None
         self._keys: dict[str | None, Any] = {}
         """By `kid`; empty where there is but one key."""
         if self._algorithm == "HS256":
             self._key = secret_of(config)
         elif config.jwt_jwks_file:
-            self._keys = _key_set(config.jwt_jwks_file, self._algorithm)
+            self._file = config.jwt_jwks_file
+            self._stamp = _stamp(self._file)
+            self._keys = _key_set(self._file, self._algorithm)
         else:
             self._key = _public_key(config.jwt_public_key_file, self._algorithm)
 
@@ -109,7 +117,21 @@ class Authenticator:
             claim = str(error).partition("`$.")[2].rstrip("`")
             raise NotAuthenticated(f"The token's {claim} is not one this server can use.") from None
 
+    def _read_again(self) -> None:
+        """Take the keys of a file that has changed; while it is missing or no key set, those there were."""
+        stamp = _stamp(self._file)
+        if stamp == self._stamp:
+            return
+        self._stamp = stamp
+        try:
+            self._keys = _key_set(self._file, self._algorithm)
+        except ConfigurationError as error:
+            log.error("keys not read again", reason=error.message)
+        else:
+            log.info("keys read again", kids=sorted(str(kid) for kid in self._keys))
+
     def _key_of(self, token: str) -> Any:
+        self._read_again()
         kid = jwt.get_unverified_header(token).get("kid")
         if kid is None and len(self._keys) == 1:
             return next(iter(self._keys.values()))
@@ -210,6 +232,15 @@ def _prepare(key: Any, algorithm: str, setting: str) -> Any:
     if weakness:
         raise ConfigurationError(f"{setting}: {weakness}", field=setting)
     return prepared
+
+
+def _stamp(file: str) -> tuple[int, ...] | None:
+    """Changes when a file does; None where there is none."""
+    try:
+        stat = os.stat(file)
+    except OSError:
+        return None
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino
 
 
 def _read(file: str, setting: str) -> str:

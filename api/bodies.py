@@ -41,7 +41,9 @@ class _LineString(msgspec.Struct, tag_field="type", tag="LineString"):
     coordinates: Annotated[list[_Position], msgspec.Meta(min_length=2)]
 
 
-class _Feature(msgspec.Struct, tag_field="type", tag="Feature"):
+class FeatureBody(msgspec.Struct, tag_field="type", tag="Feature"):
+    """A geofence: a GeoJSON Feature with a Polygon, a MultiPolygon, or a Point with a radius in metres."""
+
     geometry: _Point | _Polygon | _MultiPolygon
     radius: Radius | None = None
     properties: dict[str, Any] | None = None
@@ -57,7 +59,9 @@ class _Circle(msgspec.Struct):
     radius: Radius | None = None
 
 
-class _OrderBody(msgspec.Struct):
+class OrderBody(msgspec.Struct):
+    """An order; its destination is a point with a radius in metres, or a GeoJSON polygon."""
+
     customer_id: Id
     destination: dict[str, Any]
     driver_id: Id | None = None
@@ -71,7 +75,9 @@ class _OrderBody(msgspec.Struct):
     created_at: str | float | None = None
 
 
-class _RouteBody(msgspec.Struct):
+class RouteBody(msgspec.Struct):
+    """The orders a driver goes to, in order, and the path between them where it is planned."""
+
     driver_id: Id
     stops: list[Id]
     path: _LineString | None = None
@@ -79,7 +85,7 @@ class _RouteBody(msgspec.Struct):
 
 def read_order(order_id: str, body: Any) -> Order:
     """An order from its JSON body; 0 for a `created_at` that is not given. Raises InvalidInput with the field."""
-    given = _convert(body, _OrderBody)
+    given = _convert(body, OrderBody)
     _check_window(given.window)
     return Order(
         order_id=_convert(order_id, Id, "order_id"),
@@ -102,7 +108,7 @@ def read_geofence(geofence_id: str, feature: Any) -> Geofence:
 
     Raises InvalidInput with the field. Whether a polygon crosses itself is the engine's to find.
     """
-    given = _convert(feature, _Feature)
+    given = _convert(feature, FeatureBody)
     properties = given.properties or {}
     geometry = given.geometry
     radius = None
@@ -123,7 +129,7 @@ def read_geofence(geofence_id: str, feature: Any) -> Geofence:
 
 def read_route(route_id: str, body: Any) -> Route:
     """A route from its JSON body. Raises InvalidInput with the field."""
-    given = _convert(body, _RouteBody)
+    given = _convert(body, RouteBody)
     if len(set(given.stops)) < len(given.stops):
         raise InvalidInput("stops: an order can be a stop only once", field="stops")
     return Route(

@@ -7,6 +7,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
+from api import asyncapi, openapi
 from api.http_requests import respond
 from api.services import Services
 from tracker.errors import Overloaded, StoreUnavailable
@@ -38,6 +39,16 @@ async def metrics(request: Request) -> Response:
     """In the text format of Prometheus."""
     services: Services = request.app.state.services
     return Response(generate_latest(services.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+async def describe_sockets(request: Request) -> Response:
+    """The WebSocket protocol, as AsyncAPI."""
+    return respond(asyncapi.document())
+
+
+async def describe_routes(request: Request) -> Response:
+    """This HTTP interface, as OpenAPI."""
+    return respond(openapi.document(request.app.routes))
 
 
 async def page(request: Request) -> Response:

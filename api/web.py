@@ -42,7 +42,7 @@ def make_app(services: Services) -> Starlette:
             )
         )
     app = Starlette(
-        routes=_routes(),
+        routes=routes(),
         middleware=middleware,
         exception_handlers={TrackerError: _refuse, HTTPException: _refuse_by_status},
     )
@@ -51,39 +51,45 @@ def make_app(services: Services) -> Starlette:
     return app
 
 
-def _routes() -> list[Route | Mount]:
-    """Ids may have slashes in them."""
+def routes() -> list[Route | Mount]:
+    """Every path; ids may have slashes in them."""
     documents, drivers, tracks, system = http_documents, http_drivers, http_tracks, http_system
     order, geofence = "/api/v1/orders/{order_id:path}", "/api/v1/geofences/{geofence_id:path}"
     route, driver = "/api/v1/routes/{route_id:path}", "/api/v1/drivers/{driver_id:path}"
     return [
-        _route("/api/v1/locations", POST=tracks.post_locations),
-        _route("/api/v1/orders", GET=documents.list_orders),
-        _route(order, GET=documents.get_order, PUT=documents.put_order, DELETE=documents.delete_order),
-        _route("/api/v1/geofences", GET=documents.list_geofences),
-        _route(geofence, GET=documents.get_geofence, PUT=documents.put_geofence, DELETE=documents.delete_geofence),
-        _route("/api/v1/routes", GET=documents.list_routes),
-        _route(route, GET=documents.get_route, PUT=documents.put_route, DELETE=documents.delete_route),
-        _route("/api/v1/drivers", GET=drivers.list_drivers),
-        _route(f"{driver}/track", GET=tracks.get_track),
-        _route(f"{driver}/stays", GET=http_trips.get_stays),
-        _route(f"{driver}/trips", GET=http_trips.get_trips),
-        _route(f"{driver}/summary", GET=http_trips.get_summary),
-        _route(driver, GET=drivers.get_driver),
-        _route("/api/v1/events", GET=tracks.list_events, POST=http_events.post_event),
-        _route("/api/v1/users/{user_id:path}/messages", POST=http_events.post_message),
-        _route("/api/v1/eta/accuracy", GET=http_eta.get_accuracy),
-        _route("/api/v1/eta/model", GET=http_eta.get_model),
+        ApiRoute("/api/v1/locations", POST=tracks.post_locations),
+        ApiRoute("/api/v1/orders", GET=documents.list_orders),
+        ApiRoute(order, GET=documents.get_order, PUT=documents.put_order, DELETE=documents.delete_order),
+        ApiRoute("/api/v1/geofences", GET=documents.list_geofences),
+        ApiRoute(geofence, GET=documents.get_geofence, PUT=documents.put_geofence, DELETE=documents.delete_geofence),
+        ApiRoute("/api/v1/routes", GET=documents.list_routes),
+        ApiRoute(route, GET=documents.get_route, PUT=documents.put_route, DELETE=documents.delete_route),
+        ApiRoute("/api/v1/drivers", GET=drivers.list_drivers),
+        ApiRoute(f"{driver}/track", GET=tracks.get_track),
+        ApiRoute(f"{driver}/stays", GET=http_trips.get_stays),
+        ApiRoute(f"{driver}/trips", GET=http_trips.get_trips),
+        ApiRoute(f"{driver}/summary", GET=http_trips.get_summary),
+        ApiRoute(driver, GET=drivers.get_driver),
+        ApiRoute("/api/v1/events", GET=tracks.list_events, POST=http_events.post_event),
+        ApiRoute("/api/v1/users/{user_id:path}/messages", POST=http_events.post_message),
+        ApiRoute("/api/v1/eta/accuracy", GET=http_eta.get_accuracy),
+        ApiRoute("/api/v1/eta/model", GET=http_eta.get_model),
         Route("/healthz", system.healthz),
         Route("/readyz", system.readyz),
         Route("/metrics", system.metrics),
+        Route("/asyncapi.json", system.describe_sockets),
+        Route("/openapi.json", system.describe_routes),
         Route(f"{ENDPOINT}/test", system.page),
         Mount("/static", StaticFiles(directory=system.PAGES)),
     ]
 
 
-def _route(path: str, **handlers: Handler) -> Route:
-    return Route(path, endpoint(handlers), methods=list(handlers))
+class ApiRoute(Route):
+    """A route for those with a token, and its handlers by method."""
+
+    def __init__(self, path: str, **handlers: Handler) -> None:
+        super().__init__(path, endpoint(handlers), methods=list(handlers))
+        self.handlers = handlers
 
 
 async def _refuse(request: Request, error: Exception) -> Response:

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from hypothesis import given
 from hypothesis import strategies as st
 from starlette.datastructures import Headers as StarletteHeaders
+from structlog.testing import capture_logs
 from websockets.datastructures import Headers
 
 from api.auth import Authenticator, find_token, sign
@@ -217,6 +218,40 @@ def test_a_rotated_key_set_asks_for_the_kid(tmp_path):
     assert who.verify(token(newer, "ES256", {"kid": "new"}), NOW)
     assert "signature" in refusal(who, token(newer, "ES256", {"kid": "old"})).message
     assert "kid" in refusal(who, token(newer, "ES256")).message
+
+
+def test_keys_rotate_when_the_file_changes(tmp_path):
+    newer = ec.generate_private_key(ec.SECP256R1())
+    path = tmp_path / "jwks.json"
+    who = authenticator(jwt_algorithm="ES256", jwt_jwks_file=key_set(path, old=ELLIPTIC))
+    old, new = token(ELLIPTIC, "ES256", {"kid": "old"}), token(newer, "ES256", {"kid": "new"})
+    assert who.verify(old, NOW)
+    assert "kid" in refusal(who, new).message
+    replace_file(path, key_set(tmp_path / "both", old=ELLIPTIC, new=newer))
+    assert who.verify(old, NOW) and who.verify(new, NOW)
+    replace_file(path, key_set(tmp_path / "next", new=newer))
+    assert who.verify(new, NOW)
+    assert "kid" in refusal(who, old).message
+
+
+@pytest.mark.parametrize("broken", [None, "", "{", '{"keys":[]}'], ids=["gone", "empty", "half written", "no keys"])
+def test_a_key_file_that_cannot_be_read_leaves_the_keys_there_were(tmp_path, broken):
+    path = tmp_path / "jwks.json"
+    who = authenticator(jwt_algorithm="ES256", jwt_jwks_file=key_set(path, mine=ELLIPTIC))
+    text = token(ELLIPTIC, "ES256", {"kid": "mine"})
+    path.unlink()
+    if broken is not None:
+        path.write_text(broken)
+    with capture_logs() as logs:
+        assert who.verify(text, NOW) and who.verify(text, NOW)
+    assert [entry["event"] for entry in logs] == ["keys not read again"], "once"
+    key_set(path, other=ELLIPTIC)
+    assert "kid" in refusal(who, text).message
+
+
+def replace_file(path: Path, other: str) -> None:
+    """As a careful program writes one: whole, and then in place of the old."""
+    Path(other).rename(path)
 
 
 def test_a_secret_may_come_from_a_file(tmp_path):

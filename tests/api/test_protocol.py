@@ -1,7 +1,7 @@
 import asyncio
 import json
 import logging
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import httpx
 import pytest
@@ -11,6 +11,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.frames import Frame, Opcode
 
 import api.protocol
+from api.config import Config
 from tests.sockets import Client, location, raw_client, serving, token, until
 from tracker.codec import frame
 
@@ -277,6 +278,29 @@ async def test_a_connection_cut_off_leaves_nothing_behind():
             assert server.hub.wants("user:U1")
         await until(lambda: not server.server.server_state.connections)
         assert not server.hub.wants("user:U1")
+
+
+async def test_reconnects_after_a_shutdown_are_spread_over_time():
+    async with serving(drain_s=0.2) as server, AsyncExitStack() as opened:
+        clients = [await opened.enter_async_context(server.client(sub=f"U{n}")) for n in range(20)]
+        shutting_down = asyncio.create_task(server.server.shutdown())
+        after = [(await client.receive())["after_ms"] for client in clients]
+        assert len(set(after)) >= 10
+        assert 100 <= min(after) < max(after) <= 200
+        assert {await client.closed() for client in clients} == {1012}
+        await shutting_down
+
+
+def test_limits_are_those_of_the_protocol_where_nothing_else_is_set():
+    config = Config()
+    assert (config.max_connections_per_user, config.max_message_bytes) == (5, 65536)
+    assert (config.idle_timeout_s, config.ping_interval_s, config.auth_timeout_s) == (60.0, 30.0, 10.0)
+
+
+async def test_a_fifth_connection_ends_nobody():
+    async with serving() as server, AsyncExitStack() as opened:
+        clients = [await opened.enter_async_context(server.client()) for _ in range(5)]
+        assert all([await client.alive() for client in clients])
 
 
 async def test_shutting_down_tells_each_client_when_to_come_back():
