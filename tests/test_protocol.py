@@ -129,6 +129,8 @@ async def test_what_the_server_sends_is_as_described(sqlite_url: str):
                 }
             )
         )
+        await driver.say('{"type":"order_update","order_id":"ORDER123","status":"delivering"}')
+        await office.until(type="order.updated")
         moving = [
             {
                 "latitude": LATITUDE + 0.001 - 0.0001 * s,
@@ -141,8 +143,6 @@ async def test_what_the_server_sends_is_as_described(sqlite_url: str):
         ]
         await driver.say(json.dumps({"type": "location_batch", "seq": 16, "fixes": moving}))
         moved = await customer.until(type="driver.location", driver_id="DRIVER789")
-        await driver.say('{"type":"order_update","order_id":"ORDER123","status":"delivering"}')
-        await office.until(type="order.updated")
         fixes = [
             {"latitude": LATITUDE, "longitude": LONGITUDE, "speed": 0, "heading": 45, "timestamp": T0 - 40 + 5 * s}
             for s in range(9)
