@@ -20,6 +20,8 @@ Token = str | Callable[[], Awaitable[str]]
 BACKOFF_S = 1.0
 """The first wait before connecting again is up to this; it doubles with each attempt, up to BACKOFF_CAP_S."""
 BACKOFF_CAP_S = 30.0
+ACK_S = 0.1
+"""Messages that come within it are acknowledged at once."""
 REMEMBERED = 1000
 """So many event_ids are known, to drop what is sent twice."""
 
@@ -53,6 +55,9 @@ class Client:
         self._proxy = proxy
         self._channels: dict[str, Since | None] = {}  # with the newest message, None before the first
         self._told: dict[str, None] = {}
+        self._joined: set[str] = set()  # on this connection
+        self._unacknowledged: dict[str, int] = {}  # seq of the newest message, by channel
+        self._acknowledging: asyncio.Task[None] | None = None
         self._attempt = 0
         self._fresh = False  # the token was fetched again because the one before was refused
         self._socket: ClientConnection | None = None
@@ -69,6 +74,8 @@ class Client:
         self._ending = True
         if self._socket is not None:
             await self._socket.close()
+        if self._acknowledging is not None:
+            self._acknowledging.cancel()
         self._task.cancel()
         with suppress(asyncio.CancelledError, TrackerError):  # `sleep` raises what ended it
             await self._task
@@ -130,6 +137,7 @@ class Client:
                 return await self._exchange(socket)
             finally:
                 self._socket = None
+                self._joined.clear()
 
     async def _exchange(self, socket: ClientConnection) -> float | None:
         async for text in socket:
@@ -161,10 +169,28 @@ class Client:
             case "connection" if message.get("status") == "connected":
                 self._attempt, self._fresh = 0, False
             case "subscribed":
+                self._joined.add(message["channel"])
+                self._acknowledge_soon()
                 self._channels[message["channel"]] = Since(message["epoch"], message["seq"])
+            case "unsubscribed":
+                self._joined.discard(message["channel"])
+                self._unacknowledged.pop(message["channel"], None)
             case "auth.expiring" if not isinstance(self._token, str):
                 await self.send(Authenticate(await self._token()))
         self._on_message(message)
+
+    def _acknowledge_soon(self) -> None:
+        if self._acknowledging is None:
+            self._acknowledging = asyncio.get_running_loop().create_task(self._acknowledge())
+
+    async def _acknowledge(self) -> None:
+        """Also of channels that are not personal: what is told there may wait for this user as well."""
+        await asyncio.sleep(ACK_S)
+        self._acknowledging = None
+        for channel, seq in list(self._unacknowledged.items()):
+            if channel.startswith("user:") or channel in self._joined:  # what was missed comes before `subscribed`
+                del self._unacknowledged[channel]
+                await self.send(Acknowledge(channel, seq))
 
     async def _is_news(self, message: dict[str, Any]) -> bool:
         """Remember how far a channel is; False for what was told before."""
@@ -174,8 +200,8 @@ class Client:
         since = self._channels.get(channel)
         if since is not None:
             since.seq = max(since.seq, message["seq"])
-        if channel.startswith("user:"):
-            await self.send(Acknowledge(channel, message["seq"]))
+        self._unacknowledged[channel] = max(message["seq"], self._unacknowledged.get(channel, 0))
+        self._acknowledge_soon()
         if event_id in self._told:
             return False
         self._told[event_id] = None

@@ -8,6 +8,7 @@ const TEMPORARY = new Set(["overloaded", "store_unavailable", "internal_error"])
 const LONGEST_WAIT_MS = 30_000;
 const HEARTBEAT_MS = 30_000;
 const SILENT_MS = 2.5 * HEARTBEAT_MS; // nothing heard for so long: the connection is dead
+const ACK_MS = 100; // messages that come within it are acknowledged at once
 const REMEMBERED = 1000; // event ids, to drop what is sent twice
 
 /** See tracker.d.ts for the options and what each method does. */
@@ -23,6 +24,9 @@ export class TrackerClient {
   #heardAt = 0;
   #channels = new Map(); // channel -> {epoch, seq} of the newest message, null before the first
   #told = new Set();
+  #joined = new Set(); // channels, on this connection
+  #unacknowledged = new Map(); // channel -> seq of the newest message
+  #acknowledging = null; // timer
   #sent = null; // seq of the batch on its way
   #wait = null; // ms until the next attempt, where the server says so
   #fresh = false; // the token was fetched for this attempt
@@ -140,6 +144,7 @@ export class TrackerClient {
     this.#socket = null;
     this.#ready = false;
     this.#sent = null;
+    this.#joined.clear();
     const again = had && this.#mayTryAgain(code);
     if (again) this.#later();
     else this.#wanted = false;
@@ -191,11 +196,23 @@ export class TrackerClient {
     if (!id) return true;
     const at = this.#channels.get(channel);
     if (at) at.seq = Math.max(at.seq, seq);
-    if (channel.startsWith("user:")) this.#send({ type: "ack", channel, seq });
+    this.#unacknowledged.set(channel, Math.max(seq, this.#unacknowledged.get(channel) ?? 0));
+    this.#acknowledging ??= setTimeout(() => this.#acknowledge(), ACK_MS);
     if (this.#told.has(id)) return false;
     this.#told.add(id);
     if (this.#told.size > REMEMBERED) this.#told.delete(this.#told.values().next().value);
     return true;
+  }
+
+  /** Also of channels that are not personal: what is told there may wait for this user as a personal message, too. */
+  #acknowledge() {
+    this.#acknowledging = null;
+    if (!this.#ready) return;
+    for (const [channel, seq] of this.#unacknowledged) {
+      if (!channel.startsWith("user:") && !this.#joined.has(channel)) continue; // what was missed comes before `subscribed`
+      this.#unacknowledged.delete(channel);
+      this.#send({ type: "ack", channel, seq });
+    }
   }
 
   #HANDLERS = {
@@ -209,9 +226,13 @@ export class TrackerClient {
       this.#sendBatch();
     },
     subscribed: ({ channel, epoch, seq }) => {
+      this.#joined.add(channel);
+      this.#acknowledge();
       this.#channels.set(channel, { epoch, seq }); // also what sendMessage, or the server by itself, subscribed to
     },
     unsubscribed: ({ channel }) => {
+      this.#joined.delete(channel);
+      this.#unacknowledged.delete(channel);
       this.#channels.delete(channel);
     },
     "location.ack": ({ seq }) => this.#settled(seq),
