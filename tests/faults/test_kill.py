@@ -20,7 +20,6 @@ import api.client
 from storage import Commit, open_store
 from storage.reading import Reading
 from storage.rows import Statement
-from storage.segments import times
 from tests.faults.apps import App, Progress, Subscriber
 from tests.faults.road import Street, undisturbed
 from tests.postgres import Server, private_server
@@ -75,7 +74,7 @@ async def drive(url: str, tmp_path: Path, rounds: int, victims: list[str], datab
         office = Subscriber(server, "office", "boss", ["orders", *(f"driver:{s.driver_id}" for s in streets)])
         apps = [App(server, street) for street in streets]
         progress, ended = Progress(), asyncio.Event()
-        async with asyncio.TaskGroup() as tasks, asyncio.timeout(60 + 10 * rounds):
+        async with asyncio.TaskGroup() as tasks, asyncio.timeout(60 + 60 * rounds):
             listening = tasks.create_task(office.listen())
             await office.ready.wait()
             driving = [tasks.create_task(app.drive(progress, ended, most_legs)) for app in apps]
@@ -83,6 +82,7 @@ async def drive(url: str, tmp_path: Path, rounds: int, victims: list[str], datab
                 await progress.pass_by(rng.randint(1, MOST_BATCHES))
                 await asyncio.sleep(rng.uniform(0.0, MOMENT_S))
                 await kill(victims[number % len(victims)], server, database)
+                print(f"killed {victims[number % len(victims)]} {number + 1}", flush=True)
             ended.set()
             await asyncio.gather(*driving)
             await all_told(url)
@@ -138,16 +138,15 @@ async def _count(url: str, sql: str) -> int:
 async def check_store(url: str, apps: list[App]) -> None:
     """Every fix once, every crossing and milestone once, as of an undisturbed drive."""
     async with opened(url) as store:
-        found = await store.fetch(
-            Statement(f"SELECT driver_id, connected, {store.wkb} AS path FROM tracks ORDER BY id", [()])
-        )
+        runs = f"SELECT driver_id, connected, path FROM {store.dialect.runs} ORDER BY start_time"
+        found = await store.fetch(Statement(runs, [()]))
         for app in apps:
             driver_id = app.street.driver_id
             assert not app.tally.rejected
             stored = Counter[float]()
             for row in found:
                 if row["driver_id"] == driver_id:
-                    stored.update(_own(times(row["path"]), row["connected"]))
+                    stored.update(_own(store.dialect.paths([row])[0][:, 2], row["connected"]))
             sent = Counter(fix.timestamp for leg in app.legs for fix in leg)
             assert stored == sent, f"lost {sent - stored}, doubled {stored - sent}"
             events = await store.events(driver_id=driver_id, limit=10**6)
