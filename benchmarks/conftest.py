@@ -20,10 +20,23 @@ def told() -> Callable[..., None]:
     return lambda *row: _TOLD.append(row)
 
 
+_COMPARED: list[tuple[str, float, float, float | None]] = []
+
+
+@pytest.fixture
+def compared() -> Callable[..., None]:
+    """Put a figure beside another in the table at the end, both the better the less: what, ours, other, target."""
+    return lambda what, ours, other, target=None: _COMPARED.append((what, ours, other, target))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for what, figure, unit, target in _TOLD:
         beside = "" if target is None else f"target {target:g}: {'met' if figure <= target else 'MISSED'}"
         terminalreporter.write_line(f"{what:45} {figure:9.3f} {unit:10} {beside}")
+    for what, ours, other, target in _COMPARED:
+        times = "" if other != other else f"{other:9.3f}  {other / ours:6.1f} times less"
+        beside = "" if target is None else f"target {target:.3g}: {'met' if ours <= target else 'MISSED'}"
+        terminalreporter.write_line(f"{what:45} {ours:9.3f} {times:28} {beside}")
 
 
 @pytest.fixture
