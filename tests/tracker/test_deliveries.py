@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.fixes import T0, batch, place, split
 from tracker.engine import Engine
-from tracker.records import Delivery, Destination, Order, Route, Track
+from tracker.records import Delivery, Destination, Order, Route, Track, Updates
 from tracker.settings import EngineSettings
 
 SETTINGS = EngineSettings()
@@ -311,6 +311,27 @@ def test_milestones_survive_a_restart() -> None:
     after = Engine(SETTINGS)
     after.restore(orders=[known], geofences=[], routes=[], inside=[], tails=first.track)
     assert milestones(after.ingest(split(whole, slice(220, None))).events) == ["departed"]
+
+
+@pytest.mark.parametrize("pace", [0.7, 1.0, 5.0])
+def test_a_restart_between_arrival_and_departure_changes_nothing(pace: float) -> None:
+    """Also while he is out of the destination, but not yet so far that he has departed."""
+    t = np.arange(0.0, 560.0)
+    east = np.interp(t, [0, 200, 320, 420, 560], [0, 2000, 2000, 2000 + 100 * pace, 2100 + 100 * pace + 1500])
+    engine = engine_with(order())
+    whole = batch(engine, "d", t, east, accuracy=5.0)
+
+    def told(*parts: Updates) -> list[tuple[str, float]]:
+        events = [e for part in parts for e in part.events if isinstance(e, Delivery) and e.kind != "eta_changed"]
+        return [(e.kind, pytest.approx(e.occurred_at - T0, abs=0.01)) for e in events]
+
+    expected = told(engine.ingest(whole))
+    assert [kind for kind, _ in expected] == ["approaching", "driver_arrived", "departed"]
+    for cut in range(205, 440, 15):
+        before, after = engine_with(order()), Engine(SETTINGS)
+        first, tail = (before.ingest(split(whole, part)) for part in (slice(cut - 120), slice(cut - 120, cut)))
+        after.restore(orders=before.orders.values(), geofences=[], routes=[], inside=[], tails=tail.track)
+        assert told(first, tail, after.ingest(split(whole, slice(cut, None)))) == expected, cut
 
 
 @settings(max_examples=40, deadline=None)

@@ -131,6 +131,31 @@ def test_in_any_order_and_batching_the_same_is_told_and_stored(seed: int, arriva
     assert versions == sorted(set(versions))
 
 
+def rounds(seed: int, n: int = 120) -> tuple[Fixes, list[Order]]:
+    """A drive with four stops, for some too short, each the destination of an order."""
+    rng = np.random.default_rng(seed)
+    metres, seconds = rng.uniform(20, 90, n), rng.integers(3, 15, n)
+    stops = np.cumsum(rng.integers(8, 14, 4) + rng.integers(0, 14, 4)) - 1
+    lengths = rng.integers(0, 14, 4)
+    for stop, length in zip(stops, lengths, strict=True):
+        metres[stop + 1 : stop + 1 + length] = 0.0
+    t, driven = np.cumsum(seconds).astype(float), np.cumsum(metres)
+    latitude, longitude = place(driven + rng.normal(0, 2, n), rng.normal(0, 2, n))
+    unknown = np.full(n, np.nan)
+    fixes = Fixes(["d"] * n, T0 + t, latitude, longitude, unknown, unknown, rng.uniform(3, 10, n), T0 + t)
+    orders = [order(f"o{i}", east=float(driven[stop]), created_at=T0 - 100.0 + i) for i, stop in enumerate(stops)]
+    return fixes, orders
+
+
+@settings(max_examples=10, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+@given(seed=st.integers(0, 2**20), arrivals=disorder(120))
+def test_in_any_order_and_batching_orders_arrive_alike(seed: int, arrivals: list[list[int]]) -> None:
+    fixes, orders = rounds(seed)
+    expected, _, _ = run(fixes, [[i] for i in range(len(fixes))], [], orders)
+    events, _, _ = run(fixes, arrivals, [], orders)
+    assert alike(told(events), told(expected)), (told(events), told(expected))
+
+
 def dead_zone() -> tuple[Fixes, list[list[int]]]:
     """East at 10 m/s, by way of 400 m north with a stop of five minutes there; all beside the straight comes last."""
     east = np.concatenate([np.arange(0, 2000, 50.0), np.full(60, 2000.0), np.arange(2000, 8000, 50.0)])
