@@ -51,7 +51,8 @@ class Paths:
         """Add or replace the path of a row: degrees, (k,) with k of at least two."""
         self.drop(row)
         if row >= len(self.start):
-            self.fit(max(row + 1, 2 * len(self.start)))
+            grown = np.zeros(max(row + 1, 2 * len(self.start)) - len(self.start), np.int64)
+            self.start, self.stop = np.append(self.start, grown), np.append(self.stop, grown)
         k = len(latitude)
         if self._used + k > self.vertices.shape[1]:
             self._make_room(k)
@@ -60,16 +61,6 @@ class Paths:
         self.vertices[:, new] = latitude, longitude, np.concatenate([[0.0], np.cumsum(legs)])
         self.start[row], self.stop[row] = new.start, new.stop
         self._used, self._live = new.stop, self._live + k
-
-    def fit(self, rows: int) -> None:
-        """Have so many rows, or more."""
-        more = np.zeros(max(rows - len(self.start), 0), np.int64)
-        self.start, self.stop = np.append(self.start, more), np.append(self.stop, more)
-
-    @property
-    def any(self) -> bool:
-        """Whether any row has a path."""
-        return self._live > 0
 
     def drop(self, row: int) -> None:
         """Forget the path of a row."""

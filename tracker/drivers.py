@@ -95,7 +95,7 @@ class DriverTable:
             self.good[rows] = -np.inf
 
     def _grow(self) -> None:
-        extra = max(_FIRST_CAPACITY, len(self.newest) // 8)  # little room for drivers who may never come
+        extra = max(_FIRST_CAPACITY, len(self.newest) // 16)  # little room for drivers who may never come
         self.filter = self.filter.grown(extra)
         self.newest = np.concatenate([self.newest, np.full(extra, -np.inf)])
         self.stored = np.concatenate([self.stored, np.full(extra, -np.inf)])

@@ -4,6 +4,7 @@ from math import ceil
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from geo import routes
 from geo.compiled import helper
@@ -17,13 +18,14 @@ PIECE_M = 250.0
 
 
 class PathTimes(NamedTuple):
-    """What compiled code needs of the paths: vertices in columns (k,), those of a driver are [start, stop)."""
+    """What compiled code needs of the paths: vertices in columns (k,), those of a row are [start, stop)."""
 
     latitude: Floats
     longitude: Floats
     along: Floats  # metres from the start
     seconds: Floats  # from the start, at the speeds of `hour`
-    start: Ints  # (drivers,)
+    row: NDArray[np.int32]  # (drivers,) of each one's path, -1 for none
+    start: Ints  # (rows,)
     stop: Ints
     hour: Ints  # of the week that `seconds` is for; -1 for none yet
 
@@ -37,9 +39,11 @@ def planned(route: Route | None) -> Floats:
 
 
 class PathTable:
-    """Paths by driver, and where everybody is on them."""
+    """Paths by driver, and where everybody is on them. Only who has a path takes room: a row a path."""
 
     def __init__(self) -> None:
+        self._row = np.empty(0, np.int32)
+        self._free: list[int] = []
         self._paths = routes.Paths()
         self._progress = routes.Progress.empty(0)
         self._seconds = np.empty(0)
@@ -47,25 +51,42 @@ class PathTable:
 
     def fit(self, drivers: int) -> None:
         """Have room for so many drivers."""
-        more = drivers - len(self._hour)
+        more = drivers - len(self._row)
         if more > 0:
-            self._paths.fit(drivers)
-            self._progress = self._progress.grown(more)
-            self._hour = np.append(self._hour, np.full(more, -1))
+            self._row = np.append(self._row, np.full(more, -1, np.int32))
 
     def put(self, driver: int, path: Floats) -> None:
         """Follow a path (2, k), latitude and longitude, from now on; one without any length is none."""
-        self._paths.drop(driver)
-        self._progress.forget(driver)
-        self._hour[driver] = -1
+        self._drop(driver)
         latitude, longitude = path
         if len(latitude) > 1 and np.isfinite(latitude + longitude).all():
-            self._paths.put(driver, latitude, longitude)
-            if not self._paths.length(np.array([driver]))[0] > 0.0:
-                self._paths.drop(driver)
+            row = self._row[driver] = self._take()
+            self._paths.put(row, latitude, longitude)
+            if not self._paths.length(np.array([row]))[0] > 0.0:
+                self._drop(driver)
         if len(self._seconds) != self._paths.vertices.shape[1]:  # everything has moved
             self._seconds = np.zeros(self._paths.vertices.shape[1])
             self.forget_times()
+
+    def _drop(self, driver: int) -> None:
+        row = int(self._row[driver])
+        if row >= 0:
+            self._paths.drop(row)
+            self._free.append(row)
+            self._row[driver] = -1
+
+    def _take(self) -> int:
+        """A row for a path of which nothing is known yet."""
+        if not self._free:
+            rows = len(self._hour)
+            more = max(rows, 8)
+            self._free = list(range(rows, rows + more))
+            self._progress = self._progress.grown(more)
+            self._hour = np.append(self._hour, np.full(more, -1))
+        row = self._free.pop()
+        self._progress.forget(row)
+        self._hour[row] = -1
+        return row
 
     def forget_times(self) -> None:
         """The speeds are others now."""
@@ -75,27 +96,28 @@ class PathTable:
     def times(self) -> PathTimes:
         """The paths for compiled code."""
         latitude, longitude, along = self._paths.vertices
-        return PathTimes(latitude, longitude, along, self._seconds, self._paths.start, self._paths.stop, self._hour)
+        start, stop = self._paths.start, self._paths.stop
+        return PathTimes(latitude, longitude, along, self._seconds, self._row, start, stop, self._hour)
 
     def place(self, driver: int, latitude: Floats, longitude: Floats) -> Floats:
         """Metres along a driver's path of his stops in turn; (n,), NaN where there is no path or a stop is off it."""
-        if not len(latitude) or not self._paths.has(np.array([driver]))[0]:
+        row = int(self._row[driver])
+        if not len(latitude) or row < 0:
             return np.full(len(latitude), np.nan)
-        along, off = self._paths.stops_along(driver, latitude, longitude)
+        along, off = self._paths.stops_along(row, latitude, longitude)
         return np.where(off <= OFF_ROUTE_M, along, np.nan)
 
     def follow(self, legs: Legs) -> Floats:
         """Move drivers on along their paths; (k,) metres along at the end of each leg, NaN without or off a path."""
         at = np.full(len(legs.driver), np.nan)
-        if not self._paths.any:
-            return at
-        on = np.flatnonzero(self._paths.has(legs.driver))
+        row = self._row[legs.driver]
+        on = np.flatnonzero(row >= 0)
         if len(on):
             on_path = legs.take(on)
             along, off = routes.follow(
                 self._paths,
                 self._progress,
-                on_path.driver,
+                row[on].astype(np.int64),
                 on_path.t1,
                 on_path.latitude0,
                 on_path.longitude0,
@@ -110,12 +132,12 @@ class PathTable:
 @helper
 def reckon(paths: PathTimes, driver: int, speeds: Speeds, t: float) -> None:
     """Have the path's seconds at the speeds of this hour."""
-    hour = hour_of(t)
-    if paths.hour[driver] == hour:
+    hour, row = hour_of(t), paths.row[driver]
+    if paths.hour[row] == hour:
         return
-    paths.hour[driver] = hour
+    paths.hour[row] = hour
     seconds = 0.0
-    for i in range(paths.start[driver], paths.stop[driver] - 1):
+    for i in range(paths.start[row], paths.stop[row] - 1):
         paths.seconds[i] = seconds
         metres = paths.along[i + 1] - paths.along[i]
         parts = max(ceil(metres / PIECE_M), 1)
@@ -130,7 +152,8 @@ def reckon(paths: PathTimes, driver: int, speeds: Speeds, t: float) -> None:
 @helper
 def seconds_at(paths: PathTimes, driver: int, along: float) -> float:
     """Seconds from the start of a driver's path to a point along it."""
-    i, last = paths.start[driver], paths.stop[driver] - 1
+    row = paths.row[driver]
+    i, last = paths.start[row], paths.stop[row] - 1
     while last - i > 1:
         middle = (i + last) // 2
         if paths.along[middle] <= along:

@@ -36,7 +36,7 @@ class Motion:
         A trip is certain when the stay that ends it is, a stay when the driver has been gone for `stay_merge_s`.
         """
         if len(driver_ids) > len(self._state):
-            more = max(len(driver_ids) - len(self._state), len(self._state) // 8)
+            more = max(len(driver_ids) - len(self._state), len(self._state) // 16)
             self._state = np.concatenate([self._state, stays.empty(more)])
         found = stays.advance(self._state, driver, time, latitude, longitude, speed, sigma, self._rule)
         return _records(found, driver_ids) if len(found.row) else []
