@@ -11,7 +11,7 @@ from typing import Annotated, Any, NoReturn, get_args
 
 import typer
 
-from api import eta
+from api import eta, maintenance
 from api.auth import secret_of, sign
 from api.config import Config, engine_settings, load
 from api.progress import progress
@@ -28,6 +28,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(eta.app, name="eta")
+for command in (maintenance.maintain, maintenance.forget, maintenance.doctor):
+    app.command()(command)
 
 Host = Annotated[str | None, typer.Option(help="Address to listen on; else 127.0.0.1.")]
 Port = Annotated[int | None, typer.Option(help="Port to listen on; else 8000.")]

@@ -22,6 +22,7 @@ from api.office import Office
 from api.protocol import websocket_class
 from api.publisher import Publisher
 from api.services import Services
+from api.upkeep import Upkeep
 from api.warm import warm_up
 from api.web import make_app
 from storage import open_store
@@ -59,10 +60,11 @@ async def running(config: Config, clock: Callable[[], float] = time.time) -> Asy
         services.publisher = Publisher(services)
         services.historian = Historian(services)
         services.teacher = Teacher(store, config.engine)
+        services.upkeep = Upkeep(store, writer.put, config, clock)
         await load_model(services)
         await _restore(services)
         await writer.start()
-        works = (_flush_forever(services), learn_forever(services), services.historian.work())
+        works = (_flush_forever(services), learn_forever(services), services.historian.work(), services.upkeep.work())
         tasks = [asyncio.create_task(work) for work in works]
         try:
             with use(services.publisher):

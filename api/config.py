@@ -77,6 +77,20 @@ class Config:
     message_ttl_s: float = 604800.0
     """Seconds that a personal message waits for its user, where it does not say until when itself."""
 
+    # Life of data
+    merge_after_s: float = 7200.0
+    """Seconds after an hour when the rows of its tracks become one a driver; nothing is lost."""
+    raw_days: float = 30.0
+    """Days for which every fix is kept as measured; then tracks are simplified, outliers dropped. 0: for ever."""
+    simplify_bound_m: Annotated[float, msgspec.Meta(gt=0, le=10_000)] = 10.0
+    """Metres that no fix may lie off the simplified track."""
+    track_days: float = 0.0
+    """Days for which tracks and events are kept; PostGIS drops whole weeks. 0: for ever."""
+    message_days: float = 0.0
+    """Days for which reliable messages are kept for clients that resume. 0: for ever."""
+    upkeep_every_s: float = 60.0
+    """Seconds between two times that the server looks what of this is due."""
+
     # Limits
     max_message_bytes: Count = 65536
     """Bytes of one message; a larger one closes the socket with 1009."""

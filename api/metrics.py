@@ -39,6 +39,8 @@ class ServerCollector(Collector):
         yield CounterMetricFamily("tracker_commit_retries", retries, s.writer.retries)
         refused = "Commits that the store refused for good."
         yield CounterMetricFamily("tracker_commits_refused", refused, s.writer.refused)
+        upkeep = "What was done for the store: merged_hours, simplified_hours, dropped_tracks, deleted_rows."
+        yield _counters("tracker_upkeep", upkeep, "work", s.upkeep.counts)
         yield GaugeMetricFamily("tracker_line_full", "1 while reports wait because the store is behind.", s.line.full)
         yield GaugeMetricFamily("tracker_drivers", "Drivers the engine knows.", len(s.engine.driver_ids))
         yield GaugeMetricFamily("tracker_orders", "Orders that have not ended.", len(s.engine.orders))

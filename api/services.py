@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from api.mailroom import Mailroom
     from api.office import Office
     from api.publisher import Publisher
+    from api.upkeep import Upkeep
 
 
 @dataclass(slots=True)
@@ -41,6 +42,7 @@ class Services:
     office: "Office" = field(init=False)
     historian: "Historian" = field(init=False)
     teacher: "Teacher" = field(init=False)
+    upkeep: "Upkeep" = field(init=False)
     scoreboard: Scoreboard = field(default_factory=Scoreboard)
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     fail: Callable[[TrackerError], None] = lambda error: None

@@ -15,7 +15,16 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api import http_documents, http_drivers, http_eta, http_events, http_system, http_tracks, http_trips
+from api import (
+    http_data,
+    http_documents,
+    http_drivers,
+    http_eta,
+    http_events,
+    http_system,
+    http_tracks,
+    http_trips,
+)
 from api.http_requests import Handler, endpoint, refusal, respond
 from api.metrics import ServerCollector
 from api.protocol import ENDPOINT
@@ -69,6 +78,8 @@ def routes() -> list[Route | Mount]:
         ApiRoute(f"{driver}/stays", GET=http_trips.get_stays),
         ApiRoute(f"{driver}/trips", GET=http_trips.get_trips),
         ApiRoute(f"{driver}/summary", GET=http_trips.get_summary),
+        ApiRoute(f"{driver}/data", DELETE=http_data.delete_driver),
+        ApiRoute("/api/v1/customers/{customer_id:path}/data", DELETE=http_data.delete_customer),
         ApiRoute(driver, GET=drivers.get_driver),
         ApiRoute("/api/v1/events", GET=tracks.list_events, POST=http_events.post_event),
         ApiRoute("/api/v1/users/{user_id:path}/messages", POST=http_events.post_message),

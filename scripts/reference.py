@@ -85,6 +85,7 @@ METRICS = """## Metrics
 | `tracker_connections` | WebSockets open now |
 | `tracker_commit_retries_total` | transactions tried again because the store was unavailable |
 | `tracker_commits_refused_total` | commits the store refused for good |
+| `tracker_upkeep_total{work}` | what was done for the store: `merged_hours` and `simplified_hours` of drivers, `dropped_tracks` (bytes of partitions, rows of a GeoPackage), `deleted_rows` of other tables |
 | `tracker_line_full` | 1 while reports wait because the store is behind |
 | `tracker_drivers` | drivers the engine knows |
 | `tracker_orders` | orders that have not ended |

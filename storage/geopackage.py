@@ -209,6 +209,8 @@ class GeoPackage(Questions):
                     rows = self._insert(step) if isinstance(step, Rows) else self._run(step)
         self._hours -= {(what.driver_id, what.hour) for what in commit.compact}
         self._hours |= committed.hours
+        if commit.erase:
+            self._hours.clear()
         return committed
 
     def _insert(self, inserted: Rows) -> Sequence[Row]:

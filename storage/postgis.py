@@ -154,6 +154,8 @@ class PostGIS(Questions):
                         raise
         self._hours -= {(what.driver_id, what.hour) for what in commit.compact}
         self._hours |= committed.hours
+        if commit.erase:
+            self._hours.clear()
         return committed
 
     async def _run(self, connection: asyncpg.Connection, commit: Commit) -> Committed:

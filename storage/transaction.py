@@ -81,8 +81,8 @@ def steps(commit: Commit, dialect: Dialect, noted: Set[Hour]) -> Steps:
     seqs = (yield from _messages(commit.messages)) if commit.messages else []
     crowded_out = yield from _mailboxes(commit)
     erased = Counter[str]()
-    for name, statement in commit.erase:
-        erased[name] += len((yield statement))
+    for name, (sql, values) in commit.erase:
+        erased[name] += len((yield Statement(sql.replace("{runs}", dialect.runs), values)))
     return Committed(duplicate, seqs, late, found, hours, crowded_out, erased)
 
 

@@ -190,6 +190,13 @@ class Engine:
         """The row of a driver in `FixBatch.driver`."""
         return self._drivers.row(driver_id)
 
+    def forget(self, driver_id: str) -> None:
+        """Know no more where a driver is or was, until his next fix."""
+        row = self._drivers.find(driver_id)
+        if row is not None:
+            self._drivers.forget_motion(np.array([row]))
+            self._drivers.measured[row] = np.nan
+
     @property
     def driver_ids(self) -> Sequence[str]:
         """Driver of each row."""

@@ -1,0 +1,27 @@
+"""Deletion of one person's data, on their request or the operator's."""
+
+from starlette.responses import Response
+
+from api.forget import forget_customer, forget_live_driver
+from api.http_requests import Call, respond
+from tracker.errors import NotAllowed
+
+
+async def delete_driver(call: Call) -> Response:
+    """A driver's; again, there is nothing left to delete."""
+    _check_admin(call)
+    driver_id = call.id("driver_id")
+    return respond({"driver_id": driver_id, "deleted": await forget_live_driver(call.services, driver_id)})
+
+
+async def delete_customer(call: Call) -> Response:
+    """A customer's."""
+    _check_admin(call)
+    customer_id, services = call.id("customer_id"), call.services
+    deleted = await forget_customer(services.store, services.writer.put, customer_id)
+    return respond({"customer_id": customer_id, "deleted": deleted})
+
+
+def _check_admin(call: Call) -> None:
+    if call.viewer.role != "admin":
+        raise NotAllowed("Only an admin may delete a person's data.")

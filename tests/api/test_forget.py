@@ -1,0 +1,50 @@
+"""Orders outlive a person, without them."""
+
+import pytest
+from msgspec.structs import replace
+
+from api.forget import FORGOTTEN, forget_customer, forget_driver
+from storage import Commit, open_store
+from tests.storage.test_rows import ORDER
+from tests.tracks import run
+from tracker.errors import Conflict
+from tracker.records import Destination, Order
+
+SQUARE = [[[121.512, 25.031], [121.52, 25.031], [121.52, 25.04], [121.512, 25.031]]]
+
+
+@pytest.fixture
+async def store(sqlite_url: str):
+    store = open_store(sqlite_url)
+    await store.open()
+    ended = replace(ORDER, status="delivered", driver_id="D1", customer_id="C1")
+    area = Destination(type="Polygon", coordinates=SQUARE)
+    orders = [ended, replace(ended, order_id="O2", destination=area, customer_name="Lin", address="No. 1")]
+    await store.commit(Commit(save=orders, track=run("D1", [1, 2])))
+    yield store
+    await store.close()
+
+
+async def test_a_forgotten_driver_is_in_no_order(store):
+    assert (await forget_driver(store, store.commit, "D1"))["orders"] == 2
+    assert await store.find(Order, driver_id="D1") == []
+    assert {order.customer_id for order in await store.find(Order)} == {"C1"}
+    assert set((await forget_driver(store, store.commit, "D1")).values()) == {0}
+
+
+async def test_a_forgotten_customer_leaves_a_place_to_a_kilometre(store):
+    assert (await forget_customer(store, store.commit, "C1"))["orders"] == 2
+    orders = await store.find(Order, customer_id=FORGOTTEN)
+    assert [order.order_id for order in orders] == ["O1", "O2"]
+    for order in orders:
+        assert order.customer_name is order.address is order.details is None
+        assert order.destination.latitude == round(order.destination.latitude, 2)
+    assert (orders[1].destination.latitude, orders[1].destination.longitude) == (25.03, 121.51)
+
+
+@pytest.mark.parametrize("forget", [forget_driver, forget_customer])
+async def test_open_orders_have_to_end_first(store, forget):
+    await store.commit(Commit(save=[replace(ORDER, order_id="O3", driver_id="D1", customer_id="C1")]))
+    with pytest.raises(Conflict, match="1 orders that have not ended, such as 'O3'"):
+        await forget(store, store.commit, "D1" if forget is forget_driver else "C1")
+    assert len((await store.track("D1", 0, 2e9)).fix_time) == 2
