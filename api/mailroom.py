@@ -1,5 +1,6 @@
 """Personal messages of the users connected here, from the store and as they come, until they are acknowledged."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Mapping
 
@@ -24,6 +25,8 @@ class Mailroom:
         self._settled: set[tuple[str, int]] = set()  # and the store does not know yet
         self._committing: set[tuple[str, int]] = set()  # and the store is told
         self._next_look = 0.0
+        self._asked: dict[str, asyncio.Future[list[tuple[int, Personal]]]] = {}
+        self._reading: asyncio.Task[None] | None = None
 
     def enter(self, topic: str, outbox: Outbox) -> None:
         """A connection will read these messages: from now on they are counted as sent to it."""
@@ -35,15 +38,13 @@ class Mailroom:
 
         Raises StoreUnavailable.
         """
-        now, gone = self._services.clock(), self._settled | self._committing
-        stored = await self._services.store.waiting(topic, now)
+        stored = await asyncio.shield(self._ask(topic))
+        now = self._services.clock()
         box = self._boxes.get(topic)
         if outbox.closed or box is None:
             return 0
-        gone |= self._settled | self._committing
         for seq, message in stored:
-            if (topic, seq) not in gone:
-                box.put(seq, message, now)
+            box.put(seq, message, now)
         box.enter(outbox)
         seqs = box.by_urgency()
         for seq in seqs:
@@ -51,6 +52,32 @@ class Mailroom:
         if seqs:
             outbox.send_past([frame_of(seq, box.message(seq), outbox.language) for seq in seqs])
         return max(seqs, default=0)
+
+    def _ask(self, topic: str) -> "asyncio.Future[list[tuple[int, Personal]]]":
+        """What waits in the store; whoever asks while it is read is answered together with the others, next time."""
+        loop = asyncio.get_running_loop()
+        answer = self._asked.setdefault(topic, loop.create_future())
+        if self._reading is None or self._reading.done():
+            self._reading = loop.create_task(self._read())
+        return answer
+
+    async def _read(self) -> None:
+        while self._asked:
+            asked, self._asked = self._asked, {}
+            gone = self._settled | self._committing
+            try:
+                stored = await self._services.store.waiting(list(asked), self._services.clock())
+            except Exception as error:
+                for answer in asked.values():
+                    answer.set_exception(error)
+                continue
+            gone |= self._settled | self._committing
+            found: dict[str, list[tuple[int, Personal]]] = {topic: [] for topic in asked}
+            for seq, message in stored:
+                if (message.topic, seq) not in gone:
+                    found[message.topic].append((seq, message))
+            for topic, answer in asked.items():
+                answer.set_result(found[topic])
 
     def published(self, message: Personal, seq: int, also: Mapping[str, int]) -> None:
         """A message is being sent to its readers; `also` are the seqs, by topic, of others that tell the same."""

@@ -9,7 +9,7 @@ from storage import rows
 from storage.rows import TABLES, Row, Statement
 from storage.segments import REACH_S, assemble, believed, concatenate
 from storage.store import D, Hour, Snapshot, Span, StoredModel
-from storage.transaction import MAILBOX, Dialect
+from storage.transaction import Dialect
 from tracker.mail import Personal
 from tracker.records import Delivery, Event, Flags, Geofence, Message, Order, Route, Track
 from tracker.scores import Score
@@ -190,12 +190,10 @@ class Reading(ABC):
         where.add("seq > {}", after)
         return [rows.message(row) for row in await self.fetch(where.select("*", "messages", "seq", limit))]
 
-    async def waiting(self, topic: str, now: float) -> list[tuple[int, Personal]]:
+    async def waiting(self, topics: Sequence[str], now: float) -> list[tuple[int, Personal]]:
         """As in Store."""
-        where = _Conditions()
-        where.add("topic = {}", topic)
-        where.add("waits_until > {}", now)
-        return [rows.personal(row) for row in await self.fetch(where.select("*", "messages", "seq", MAILBOX))]
+        asked = Statement(rows.WAITING, [(topic, now) for topic in topics])
+        return [rows.personal(row) for row in await self.fetch(asked)]
 
     async def scores(
         self, *, start: float | None = None, end: float | None = None, driver_id: str | None = None, limit: int = 10_000

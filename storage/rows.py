@@ -92,6 +92,7 @@ NEXT_SEQ = """
 INSERT_MESSAGE = """
     INSERT INTO messages (topic, seq, event_id, priority, created_at, body, waits_until)
     VALUES ($1, $2, $3, $4, $5, $6, $7)"""
+WAITING = "SELECT * FROM messages WHERE topic = $1 AND waits_until > $2 ORDER BY seq"
 SETTLE = "UPDATE messages SET waits_until = NULL WHERE topic = $1 AND seq = $2"
 EXPIRE = "UPDATE messages SET waits_until = NULL WHERE topic = $1 AND waits_until <= $2"
 CROWD_OUT = """

@@ -209,8 +209,8 @@ class Store(Protocol):
     async def messages(self, topic: str, *, after: int, limit: int = 1000) -> list[tuple[int, Message]]:
         """Reliable messages of a topic with seq greater than `after`, in order."""
 
-    async def waiting(self, topic: str, now: float) -> list[tuple[int, Personal]]:
-        """Personal messages of a topic that wait at `now`, by seq: neither settled, expired nor crowded out."""
+    async def waiting(self, topics: Sequence[str], now: float) -> list[tuple[int, Personal]]:
+        """Personal messages of these topics that wait at `now`, each topic's by seq: not settled, not expired."""
 
     async def scores(
         self, *, start: float | None = None, end: float | None = None, driver_id: str | None = None, limit: int = 10_000

@@ -57,7 +57,7 @@ class StoreStandIn:
         await self._wait()
         return self.orders.get(key)
 
-    async def waiting(self, topic: str, now: float) -> list[Any]:
+    async def waiting(self, topics: list[str], now: float) -> list[Any]:
         return []
 
     async def last_seq(self, topic: str) -> int:

@@ -87,7 +87,7 @@ async def test_hooks_say_what_happened(published: Site):
         "customers@customer:C9": [("notification", "customers")],
         "system": [("notification", "everyone"), ("maintenance.alert", "down at noon")],
     }
-    ((_, waits),) = await services.store.waiting("user:D9", published.clock.now)
+    ((_, waits),) = await services.store.waiting(["user:D9"], published.clock.now)
     assert (waits.priority, json.loads(waits.body)["action"]["order_id"]) == ("high", "O9")
 
 

@@ -195,7 +195,7 @@ async def test_an_arrival_waits_for_a_customer_who_is_offline_and_is_told_once_t
     await only_personal.until(b'"driver_arrived"')
     await both.until(b'"driver_arrived"')
     assert both.heard.count(b'"driver_arrived"') == 1
-    ((_, waits),) = await here.services.store.waiting("user:C1", here.clock.now)
+    ((_, waits),) = await here.services.store.waiting(["user:C1"], here.clock.now)
     assert waits.priority == "critical"
 
 

@@ -71,7 +71,7 @@ async def send(here: Site, text: str, priority: str = "normal", expires_at: floa
 async def settled(here: Site, topic: str = "user:C1") -> None:
     """Nothing waits in the store any more."""
     async with asyncio.timeout(10):
-        while await here.services.store.waiting(topic, here.clock.now):  # noqa: ASYNC110 nobody tells
+        while await here.services.store.waiting([topic], here.clock.now):  # noqa: ASYNC110 nobody tells
             await asyncio.sleep(0.005)
 
 
@@ -168,10 +168,10 @@ async def test_it_waits_for_a_store_that_does_not_answer(here: Site, monkeypatch
     await send(here, "a")
     answers, waiting = iter([StoreUnavailable()]), here.services.store.waiting
 
-    async def first_unavailable(topic: str, now: float):
+    async def first_unavailable(topics: list[str], now: float):
         for error in answers:
             raise error
-        return await waiting(topic, now)
+        return await waiting(topics, now)
 
     monkeypatch.setattr(here.services.store, "waiting", first_unavailable)
     async with phone(here) as user:

@@ -12,7 +12,7 @@ async def here(sqlite_url: str):
 
 async def test_what_it_tells_is_stored_when_it_returns_and_waits_as_long_as_set(here: Site):
     event_id = await here.services.publisher.send_to_user("U1", {"message": "m"}, "high")
-    ((seq, letter),) = await here.services.store.waiting("user:U1", here.clock.now)
+    ((seq, letter),) = await here.services.store.waiting(["user:U1"], here.clock.now)
     assert (seq, letter.event_id, letter.priority) == (1, event_id, "high")
     assert letter.expires_at == here.clock.now + 60.0
 

@@ -313,13 +313,13 @@ async def test_personal_messages_wait_until_they_are_settled_or_have_expired(sto
     letters = [letter("1", T0 + 10), letter("2", T0 + 20), letter("3", T0 + 30), letter("4", T0 + 30, "user:b")]
     committed = await store.commit(Commit(messages=[message("0", "user:a"), *letters]))
     assert (committed.seqs, committed.crowded_out) == ([1, 2, 3, 4, 1], 0)
-    assert await store.waiting("user:a", T0) == [(2, letters[0]), (3, letters[1]), (4, letters[2])]
-    assert [seq for seq, _ in await store.waiting("user:a", T0 + 10)] == [3, 4]
+    assert await store.waiting(["user:a"], T0) == [(2, letters[0]), (3, letters[1]), (4, letters[2])]
+    assert [seq for seq, _ in await store.waiting(["user:a"], T0 + 10)] == [3, 4]
     await store.commit(Commit(settled=[("user:a", 3), ("user:a", 99), ("user:nobody", 1)]))
-    assert [seq for seq, _ in await store.waiting("user:a", T0 + 10)] == [4]
+    assert [seq for seq, _ in await store.waiting(["user:a"], T0 + 10)] == [4]
     assert [seq for seq, _ in await store.messages("user:a", after=0)] == [1, 2, 3, 4]
     await store.commit(Commit(messages=[letter("1", T0 + 99)]))
-    assert [seq for seq, _ in await store.waiting("user:a", T0 + 10)] == [4], "an event is told once"
+    assert [seq for seq, _ in await store.waiting(["user:a"], T0 + 10)] == [4], "an event is told once"
 
 
 async def test_not_too_many_personal_messages_wait(store: Store, monkeypatch: pytest.MonkeyPatch):
@@ -331,4 +331,4 @@ async def test_not_too_many_personal_messages_wait(store: Store, monkeypatch: py
     ]
     crowded = [(await store.commit(Commit(messages=[letter]))).crowded_out for letter in letters]
     assert crowded == [0, 0, 0, 1]
-    assert [letter.event_id for _, letter in await store.waiting("user:a", T0)] == ["a", "c"]
+    assert [letter.event_id for _, letter in await store.waiting(["user:a"], T0)] == ["a", "c"]
