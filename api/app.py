@@ -5,6 +5,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from functools import partial
 from types import FrameType
 
 import structlog
@@ -64,8 +65,16 @@ async def running(config: Config, clock: Callable[[], float] = time.time) -> Asy
         await load_model(services)
         await _restore(services)
         await writer.start()
-        works = (_flush_forever(services), learn_forever(services), services.historian.work(), services.upkeep.work())
-        tasks = [asyncio.create_task(work) for work in works]
+        works = {
+            "flush": _flush_forever(services),
+            "learning": learn_forever(services),
+            "historian": services.historian.work(),
+            "upkeep": services.upkeep.work(),
+            "beat": services.meters.beat(),
+        }
+        services.works = tasks = [asyncio.create_task(work, name=name) for name, work in works.items()]
+        for task in tasks:
+            task.add_done_callback(partial(_mourn, services))
         try:
             with use(services.publisher):
                 yield services
@@ -147,6 +156,7 @@ class _Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         super().handle_exit(sig, frame)
+        self._services.draining = True
         self._captured_signals.clear()  # else uvicorn raises them again at its end
 
     async def finish(self) -> None:
@@ -166,6 +176,13 @@ class _Server(uvicorn.Server):
     def _stop_if_failed(self, readying: "asyncio.Future[None]") -> None:
         if not readying.cancelled() and readying.exception():
             self.should_exit = True
+
+
+def _mourn(services: Services, work: "asyncio.Task[None]") -> None:
+    """What should have gone on for ever has ended: `/healthz` says so from now on."""
+    if not work.cancelled():
+        services.meters.failures[work.get_name()] += 1
+        log.error("work ended", work=work.get_name(), exc_info=work.exception())
 
 
 async def _restore(services: Services) -> None:
@@ -189,6 +206,7 @@ async def _flush_forever(services: Services) -> None:
         await asyncio.sleep(interval)
         services.line.time_passes()
         services.mailroom.tick()
-        services.line.publish_locations()
+        received_at = services.line.publish_locations()
         for _ in services.hub.flush_slices():
             await asyncio.sleep(0)
+        services.meters.location_seconds.add_all(services.clock() - received_at)

@@ -49,6 +49,8 @@ class Config:
     """`iss` that a token must have; empty: not checked."""
     jwt_leeway_s: float = 5.0
     """Seconds by which clocks may differ when `exp` is checked."""
+    metrics_token: str = field(default="", repr=False)
+    """What Prometheus presents as Bearer to read /metrics; a token of the role service, office or admin does, too."""
     allowed_origins: tuple[str, ...] = ()
     """Origins of other sites whose pages may connect, comma separated in a variable."""
 

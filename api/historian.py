@@ -63,6 +63,7 @@ class Historian:
                 self.note(group.spans)  # it stays noted in the store, too
             except Exception:
                 log.exception("late fixes not told", driver_id=group.driver_id)
+                self._services.meters.failures["historian"] += 1
 
     async def _tell(self, group: Group) -> None:
         past = await self._past(group)

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from api.auth import find_token
 from api.services import Services
 from tracker.channels import Viewer
-from tracker.codec import parse_time
+from tracker.codec import check_text, parse_time
 from tracker.errors import InvalidInput, MalformedJSON, MessageTooLarge, NotAuthenticated, TrackerError
 
 MAX_BODY = 2 * 1024 * 1024  # bytes
@@ -84,7 +84,9 @@ class Call:
     async def json(self) -> Any:
         """The body's JSON. Raises MalformedJSON, MessageTooLarge."""
         try:
-            return msgspec.json.decode(await self.body())
+            body = await self.body()
+            check_text(body)
+            return msgspec.json.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise MalformedJSON("The body is not valid JSON.") from None
 

@@ -134,6 +134,7 @@ async def learn_forever(services: Services) -> None:
             await services.line.commit(Commit(eta_models=[stored]))
         except Exception:
             log.exception("learning arrivals failed")
+            services.meters.failures["learning"] += 1
         else:
             services.engine.use_model(model)
             log.info("learned arrivals", version=model.version, trips=stored.trips, cells=len(model.speeds.cell))

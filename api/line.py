@@ -40,7 +40,7 @@ class Line:
         self._intake = Intake()
         self._idle = asyncio.Event()
         self._idle.set()
-        self._moved: set[int] = set()
+        self._moved: dict[int, float] = {}  # rows of drivers, with the receipt of what moved them
         self._areas = Areas()
         self._waiting: list[Callable[[], None]] = []
         self.counts: Counter[str] = Counter()
@@ -58,6 +58,11 @@ class Line:
         if self._intake.fixes and self._idle.is_set():
             self._idle.clear()
             asyncio.get_running_loop().call_later(self._config.tick_ms / 1000, self._tick)
+
+    @property
+    def waiting_fixes(self) -> int:
+        """Fixes that wait for the engine."""
+        return self._intake.fixes
 
     @property
     def full(self) -> bool:
@@ -89,9 +94,11 @@ class Line:
             commit = self._commit_of(updates)
         except Exception:
             log.exception("engine failed", fixes=len(batch))
+            self._services.meters.failures["engine"] += 1
             _refuse(parts, TrackerError())
         else:
-            self._moved.update(batch.driver[updates.flag == Flag.ACCEPTED].tolist())
+            moved = updates.flag == Flag.ACCEPTED
+            self._moved.update(zip(batch.driver[moved].tolist(), batch.received_at[moved].tolist(), strict=True))
             self._store(commit).add_done_callback(partial(self._settle, parts, updates))
         if self._intake.fixes:
             asyncio.get_running_loop().call_soon(self._tick)
@@ -172,6 +179,7 @@ class Line:
         error = future.exception()
         if error:
             log.error("commit failed", error=repr(error))
+            self._services.meters.failures["commit"] += 1
             _refuse(parts, error if isinstance(error, TrackerError) else TrackerError())
             return
         flag, committed = updates.flag, future.result()
@@ -181,10 +189,22 @@ class Line:
             self.counts[Flag(int(value)).code] += int(count)
         for part in parts:
             part.settle(flag)
+        self._time(parts, updates)
 
-    def publish_locations(self) -> None:
-        """Put the newest position of every driver that moved since the last time into the hub."""
-        moved, self._moved = self._moved, set()
+    def _time(self, parts: list[Part], updates: Updates) -> None:
+        """How long it took from the receipt to here, where all is told."""
+        meters, now = self._services.meters, self._services.clock()
+        meters.ack_seconds.add_all(now - np.array([part.frame.received_at for part in parts if part.is_last]))
+        if updates.events:
+            meters.event_seconds.add(now - min(part.frame.received_at for part in parts))
+
+    def publish_locations(self) -> Floats:
+        """Put the newest position of every driver that moved since the last time into the hub.
+
+        Returns when those that are heard by somebody were received (n,).
+        """
+        moved, self._moved = self._moved, {}
+        received_at = []
         engine, hub = self._services.engine, self._services.hub
         now = self._services.clock()
         ids = engine.driver_ids
@@ -194,9 +214,11 @@ class Line:
             topics = [topic for topic in self._topics_of(latest.driver_id) if hub.wants_latest(topic)]
             topics += watched.get(place, ())
             if topics:
+                received_at.append(moved[engine.driver_row(latest.driver_id)])
                 located = location_frame(latest, now)
                 for topic in topics:
                     hub.put_latest(topic, latest.driver_id, located, latest.fix_time)
+        return np.array(received_at)
 
     def _watch(self, topic: str) -> list[Latest]:
         """Let an area hear of drivers from now on; those who are in it now."""

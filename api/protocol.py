@@ -8,7 +8,6 @@ import sys
 from typing import Any, cast
 
 import structlog
-from prometheus_client import Gauge
 from uvicorn.server import ServerState
 from websockets.frames import CloseCode, Opcode
 from websockets.protocol import State
@@ -64,6 +63,7 @@ class WebSocket(asyncio.Protocol):
         "_close_code",
         "_config",
         "_connection_id",
+        "_forgotten",
         "_loop",
         "_malformed",
         "_messages",
@@ -107,6 +107,7 @@ class WebSocket(asyncio.Protocol):
         self._messages = 0
         self._malformed = 0
         self._reading = True
+        self._forgotten = False
         self._resumed: asyncio.Future[None] | None = None
         # Times of the event loop
         self._loop = asyncio.get_running_loop()
@@ -157,14 +158,23 @@ class WebSocket(asyncio.Protocol):
         self._shell.remove(self)
         self._server_state.connections.discard(self)
         if self._state is not State.CONNECTING:
-            log.info(
-                "disconnected",
-                connection_id=self._connection_id,
-                code=self._close_code,
-                seconds=round(self._loop.time() - self._opened_at, 3),
-                messages_in=self._messages,
-                messages_out=self._outbox.delivered,
-            )
+            self._account()
+
+    def _account(self) -> None:
+        """Count and log what the connection was."""
+        seconds = self._loop.time() - self._opened_at
+        meters, session = self._services.meters, self._session
+        meters.closes[str(self._close_code)] += 1
+        meters.connection_seconds.add(seconds)
+        log.info(
+            "disconnected",
+            connection_id=self._connection_id,
+            user=session.viewer.user_id if session else None,
+            code=self._close_code,
+            seconds=round(seconds, 3),
+            messages_in=self._messages,
+            messages_out=self._outbox.delivered,
+        )
 
     def shutdown(self) -> None:
         """Send the client away, some time within the drain; called by uvicorn when it stops."""
@@ -248,6 +258,7 @@ class WebSocket(asyncio.Protocol):
             resumed=self._wait_until_resumed,
             tasks=self._server_state.tasks,
         )
+        self._services.meters.came(viewer.user_id, viewer.role, self._loop.time())
         self._session.start()
 
     def close(self, code: int, reason: str) -> None:
@@ -277,8 +288,11 @@ class WebSocket(asyncio.Protocol):
 
     def _forget(self) -> None:
         self._services.hub.drop(self._outbox)
-        if self._session is not None:
-            self._shell.users.remove(self._session.viewer.user_id, self)
+        if self._session is not None and not self._forgotten:
+            viewer = self._session.viewer
+            self._shell.users.remove(viewer.user_id, self)
+            self._services.meters.went(viewer.user_id, viewer.role, self._loop.time())
+        self._forgotten = True
         self._tell_resumed()
 
     # Reading
@@ -322,6 +336,7 @@ class WebSocket(asyncio.Protocol):
             if self._malformed >= self._config.max_malformed:
                 self.close(TOO_MANY_MALFORMED, "Too many messages that cannot be understood.")
             return
+        self._services.meters.heard(message)
         if self._session is not None:
             self._session.handle(message, received_at)
             if isinstance(message, Report):
@@ -349,9 +364,12 @@ class WebSocket(asyncio.Protocol):
             self._transport.write(data)
 
     def _send(self, message: ServerMessage) -> None:
+        self._services.meters.answer(message)
         self._outbox.send(frame(encode(message)))
 
     def _refuse(self, error: TrackerError, ref: int | None) -> None:
+        user = self._session.viewer.user_id if self._session else None
+        log.info("refused", connection_id=self._connection_id, user=user, code=error.code)
         self._send(Error(code=error.code, message=error.message, ref=ref))
 
     async def _wait_until_resumed(self) -> None:
@@ -366,8 +384,6 @@ class WebSocket(asyncio.Protocol):
 def websocket_class(services: Services) -> type[asyncio.Protocol]:
     """The class that uvicorn takes as `ws=`, for the connections of this server."""
     shell: Shell[WebSocket] = Shell(services)
-    connections = Gauge("tracker_connections", "Open WebSockets.", registry=services.registry)
-    connections.set_function(lambda: len(shell))
 
     class BoundWebSocket(WebSocket):
         def __init__(self, config: Any, server_state: ServerState, app_state: Any) -> None:

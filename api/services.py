@@ -1,5 +1,6 @@
 """What the parts of a running server are; made by `api.app`, handed to every connection and request."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING
 from prometheus_client import CollectorRegistry
 
 from api.config import Config
+from api.meters import Meters
 from api.scoreboard import Scoreboard
 from storage.store import Store
 from storage.writer import Writer
@@ -44,6 +46,11 @@ class Services:
     teacher: "Teacher" = field(init=False)
     upkeep: "Upkeep" = field(init=False)
     scoreboard: Scoreboard = field(default_factory=Scoreboard)
+    meters: Meters = field(default_factory=Meters)
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     fail: Callable[[TrackerError], None] = lambda error: None
     """Ends the server with this error."""
+    works: "list[asyncio.Task[None]]" = field(default_factory=list)
+    """What must go on for as long as the server runs."""
+    draining: bool = False
+    """The server is about to stop."""

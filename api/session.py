@@ -223,6 +223,8 @@ class Session:
             return
         if missed:
             self._outbox.send_past([frame_of(seq, message, self._outbox.language) for seq, message in missed])
+        if recovered is not None:
+            self._services.meters.resumes["recovered" if recovered else "not_recovered"] += 1
         epoch = self._services.store.epoch
         self._send(Subscribed(channel=channel, epoch=epoch, seq=seq, recovered=recovered))
         self._join(channel, topic, after=seq)
@@ -277,10 +279,14 @@ class Session:
     # Out
 
     def _send(self, message: ServerMessage) -> None:
+        self._services.meters.answer(message)
         self._outbox.send(frame(encode(message)))
 
     def _refuse(self, error: Exception, message: Report | ClientMessage) -> None:
         if not isinstance(error, TrackerError):
-            log.exception("internal error", connection_id=self._connection_id, exc_info=error)
+            log.exception("internal error", connection_id=self._connection_id, user=self.viewer.user_id, exc_info=error)
+            self._services.meters.failures["session"] += 1
             error = TrackerError()
+        else:
+            log.info("refused", connection_id=self._connection_id, user=self.viewer.user_id, code=error.code)
         self._send(Error(code=error.code, message=error.message, ref=getattr(message, "seq", None)))

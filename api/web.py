@@ -4,6 +4,7 @@ import re
 import time
 
 import structlog
+from prometheus_client import GCCollector, ProcessCollector
 from starlette.applications import Starlette
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
@@ -40,6 +41,8 @@ _HOST = re.compile(r"[\w.:\[\]-]+", re.ASCII)
 def make_app(services: Services) -> Starlette:
     """The application that answers HTTP requests."""
     services.registry.register(ServerCollector(services))
+    ProcessCollector(registry=services.registry)
+    GCCollector(services.registry)
     middleware = [Middleware(Shield)]
     if services.config.allowed_origins:
         middleware.append(
@@ -150,6 +153,7 @@ class Shield:
             if status:
                 raise  # too late to say so: the connection ends, so that nobody takes half an answer for a whole one
             await refusal(error)(scope, receive, send_shielded)
+        scope["app"].state.services.meters.requests[str(status)] += 1
         milliseconds = round((time.perf_counter() - started_at) * 1000, 1)
         log.info("request", **_named(scope), status=status, milliseconds=milliseconds)
 

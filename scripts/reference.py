@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from api.config import Config
+from api.metrics import METRICS
 from tracker import errors, messages
 from tracker.settings import EngineSettings
 
@@ -71,29 +72,11 @@ CLOSES = """## Close codes
 | 4429 | more messages than `rate_limit_per_s` allows | slows down |
 """
 
-METRICS = """## Metrics
+MEASURED = """## Metrics
 
-`GET /metrics`, in the text format of Prometheus.
-
-| name | meaning |
-|---|---|
-| `tracker_fixes_total{result}` | fixes by what became of them: `accepted`, `outlier`, `late`, `coarse`, `duplicate`, or the code of the refusal |
-| `tracker_retold_events_total{result}` | events that late fixes told or changed: `late`, `amended` (a new version), `withdrawn` |
-| `tracker_personal_messages_total{result}` | personal messages: `acknowledged`, `expired`, `retried` (sent again), `crowded_out` (too many waited) |
-| `tracker_frames_total{result}` | messages to subscribers: `delivered`, `conflated`, `dropped` |
-| `tracker_slow_connections_total` | connections closed because they did not read |
-| `tracker_connections` | WebSockets open now |
-| `tracker_commit_retries_total` | transactions tried again because the store was unavailable |
-| `tracker_commits_refused_total` | commits the store refused for good |
-| `tracker_upkeep_total{work}` | what was done for the store: `merged_hours` and `simplified_hours` of drivers, `dropped_tracks` (bytes of partitions, rows of a GeoPackage), `deleted_rows` of other tables |
-| `tracker_line_full` | 1 while reports wait because the store is behind |
-| `tracker_drivers` | drivers the engine knows |
-| `tracker_orders` | orders that have not ended |
-| `tracker_eta_predictions_total{distance}` | announced ETAs whose order was reached since the start, by distance to go when they were announced |
-| `tracker_eta_held_total{distance}` | of those, reached within `eta_low` to `eta_high`: 0.8 of them should be |
-| `tracker_eta_error_seconds_total{distance}` | sum of their absolute errors; divided by their number it is the MAE |
-| `tracker_eta_bias_seconds{distance}` | sum of actual less predicted arrivals; above 0, drivers come later than was said |
-| `tracker_eta_model` | version of the model that arrivals are predicted by; 0 has learned nothing |
+`GET /metrics`, in the text format of Prometheus, with `metrics_token` or a token of the role `service`, `office` or `admin` as Bearer:
+`tracker token --sub prometheus --role service --ttl 365d` prints one. Beside these, `process_*` and `python_gc_*` tell of memory, CPU, open
+files and garbage collection.
 """
 
 
@@ -154,6 +137,7 @@ def _said(of: type) -> str:
 
 def reference() -> str:
     """The whole page."""
+    metrics = [(f"`{m.exposed}{'{' + m.label + '}' if m.label else ''}`", m.kind, m.meaning) for m in METRICS]
     refusals = [(f"`{flag.code}`", sentence) for flag, sentence in errors.REFUSALS.items()]
     return "\n".join(
         [
@@ -173,7 +157,8 @@ def reference() -> str:
             "### Why a fix is refused\n",
             table("code", "meaning", rows=refusals),
             CLOSES,
-            METRICS,
+            MEASURED,
+            table("name", "kind", "meaning", rows=metrics),
         ]
     )
 

@@ -1,6 +1,7 @@
 """The queue before the store: what waits while one transaction runs becomes the next one (group commit)."""
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,8 +13,10 @@ from storage.rows import key
 from storage.segments import concatenate, join
 from storage.store import Commit, Committed, Document, Store
 from tracker.errors import StoreUnavailable
+from tracker.histogram import Histogram
 from tracker.records import Delivery
 
+_SIZES = (1, 10, 100, 1000, 10_000, 100_000)  # fixes
 _GROUP_FIXES = 50_000
 """A transaction takes no further put when it has so many fixes."""
 
@@ -36,10 +39,15 @@ class Writer:
         """Puts that failed for good; each failed alone."""
         self.retries = 0
         """Attempts made because the store was unavailable."""
+        self.seconds = Histogram()
+        """Durations of transactions, with all their attempts."""
+        self.sizes = Histogram(_SIZES)
+        """Fixes in each of them."""
         self._store = store
         self._max_pending_fixes = max_pending_fixes
         self._queue: deque[_Put] = deque()
-        self._pending_fixes = 0  # in the queue or in the running transaction
+        self.pending_fixes = 0
+        """In the queue or in the running transaction."""
         self._wake = asyncio.Event()
         self._closing = False
         self._task: asyncio.Task[None] | None = None
@@ -47,7 +55,12 @@ class Writer:
     @property
     def full(self) -> bool:
         """Whoever puts fixes should wait before the next."""
-        return self._pending_fixes > self._max_pending_fixes
+        return self.pending_fixes > self._max_pending_fixes
+
+    @property
+    def waiting(self) -> int:
+        """Commits in the queue."""
+        return len(self._queue)
 
     def put(self, commit: Commit) -> asyncio.Future[Committed]:
         """Queue a commit; the future tells when it is durable, or why it never will be."""
@@ -56,7 +69,7 @@ class Writer:
             put.future.set_exception(StoreUnavailable("the server is stopping; keep the data and send it again"))
             return put.future
         self._queue.append(put)
-        self._pending_fixes += put.fixes
+        self.pending_fixes += put.fixes
         self._wake.set()
         return put.future
 
@@ -78,8 +91,11 @@ class Writer:
                 await self._wake.wait()
                 continue
             group = self._next_group()
+            started_at = time.perf_counter()
             await self._commit(group)
-            self._pending_fixes -= sum(put.fixes for put in group)
+            self.seconds.add(time.perf_counter() - started_at)
+            self.sizes.add(sum(put.fixes for put in group))
+            self.pending_fixes -= sum(put.fixes for put in group)
 
     def _next_group(self) -> list[_Put]:
         group = [self._queue.popleft()]

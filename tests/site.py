@@ -70,6 +70,12 @@ class Site:
         answer = await self.ask(viewer, "POST", "locations", json={"columns": body | columns})
         assert answer.json().get("accepted") == len(t), answer.text
 
+    async def metrics(self) -> str:
+        """What Prometheus reads."""
+        answer = await self.http.get("/metrics", headers={"Authorization": f"Bearer {self.token(OFFICE)}"})
+        assert answer.status_code == 200, answer.text
+        return answer.text
+
     def token(self, viewer: Viewer, ttl_s: float = 3600.0) -> str:
         return sign(SECRET, sub=viewer.user_id, role=viewer.role, ttl_s=ttl_s, now=self.clock.now)
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import uvicorn
-from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -26,6 +25,7 @@ from api.auth import Authenticator, sign
 from api.config import Config
 from api.line import located
 from api.mailroom import Mailroom
+from api.meters import Meters
 from api.protocol import ENDPOINT, websocket_class
 from tracker.codec import Report, encode, frame, reliable
 from tracker.drivers import Latest
@@ -144,7 +144,7 @@ class Running:
     line: LineStandIn = field(default_factory=LineStandIn)
     engine: EngineStandIn = field(default_factory=EngineStandIn)
     office: OfficeStandIn = field(default_factory=OfficeStandIn)
-    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
+    meters: Meters = field(default_factory=Meters)
     port: int = 0
     server: uvicorn.Server = field(init=False)
 

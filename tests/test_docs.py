@@ -16,9 +16,9 @@ def test_the_reference_is_what_the_code_says() -> None:
 async def test_every_metric_is_in_the_reference(sqlite_url: str) -> None:
     async with site(sqlite_url) as here:
         await here.drive("D1", [0.0], [0.0])
-        exposed = (await here.http.get("/metrics")).text
-    names = set(re.findall(r"^(tracker_\w+)", exposed, re.MULTILINE))
-    described = set(re.findall(r"`(tracker_\w+)", TARGET.read_text("utf-8")))
+        exposed = await here.metrics()
+    names = set(re.findall(r"^# TYPE (tracker_\w+)", exposed, re.MULTILINE))
+    described = set(re.findall(r"^\| `(tracker_\w+)", TARGET.read_text("utf-8"), re.MULTILINE))
     assert names == described
 
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import struct
 from collections.abc import Sequence
 from contextlib import suppress
@@ -35,6 +36,8 @@ _EITHER = "location_batch: give either fixes or columns."
 _UNEQUAL = "location_batch: all columns must have the same length."
 _PROVIDERS = {name: source for source, names in BY_PROVIDER.items() for name in names}
 
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_HALF = re.compile("[\ud800-\udfff]")
 _decode = msgspec.json.Decoder(AnyClientMessage).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -66,6 +69,7 @@ def decode(data: bytes, received_at: float) -> Report | ClientMessage:
         message: AnyClientMessage = _decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return _decode_fix_by_fix(data, received_at, error)
+    check_text(data)
     if isinstance(message, LocationUpdate):
         report = _report_of_fixes(message.seq, [message], received_at)
     elif isinstance(message, LocationBatch):
@@ -79,6 +83,15 @@ def decode(data: bytes, received_at: float) -> Report | ClientMessage:
     if message.sent_at is not None:
         report.sent_at = _time(message.sent_at, math.nan)
     return report
+
+
+def check_text(data: bytes) -> None:
+    """Raises MalformedJSON for half a surrogate pair, which JSON can write and UTF-8 cannot."""
+    if _SURROGATE.search(data):
+        with suppress(ValueError, RecursionError):  # whoever decodes it says so
+            text = json.dumps(json.loads(data), ensure_ascii=False)
+            if _HALF.search(text):
+                raise MalformedJSON("A text has half of a surrogate pair; escape whole characters only.")
 
 
 def encode(message: ServerMessage) -> bytes:
@@ -282,7 +295,7 @@ def _integer(text: str) -> int | float:
 def _seq(loose: dict[str, Any], kind: str) -> int | None:
     try:
         return msgspec.convert(loose.get("seq"), Seq | None if kind == "location_update" else Seq)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, UnicodeEncodeError) as error:
         raise InvalidMessage(f"{kind}: {error} - at `$.seq`", field="seq") from None
 
 

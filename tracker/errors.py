@@ -14,6 +14,8 @@ TrackerError
 ├── Conflict
 ├── LimitExceeded
 ├── Overloaded             temporary: try again
+├── Unhealthy
+├── Draining               temporary: try again
 ├── StoreUnavailable       temporary: try again
 ├── StoreInUse
 └── ConfigurationError
@@ -126,6 +128,21 @@ class Overloaded(TrackerError):
     """The server is busy; keep the data and send it again in a moment."""
 
     code = "overloaded"
+    status = 503
+    temporary = True
+
+
+class Unhealthy(TrackerError):
+    """Something in the server has ended that should not; restart it."""
+
+    code = "unhealthy"
+    status = 503
+
+
+class Draining(TrackerError):
+    """The server is about to stop; connect elsewhere, or again in a moment."""
+
+    code = "draining"
     status = 503
     temporary = True
 

@@ -1,10 +1,14 @@
 """Fan-out: who hears what. Frames in, one write a connection out."""
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any, NamedTuple
 
+_TYPE = re.compile(rb'.{2,10}?\{"type":"([a-z_.]{1,40})"', re.DOTALL)
+MOST_TYPES = 100
+"""So many types of messages are counted apart."""
 SLICE = 250
 """So many connections are written to in one go; then others may run."""
 
@@ -99,6 +103,7 @@ class Outbox:
             self._queued_bytes = 0
             self.delivered += written
             self._counts["delivered"] += written
+            self._counts["located"] += len(latest.frames)
             self._write(data)
         return written
 
@@ -136,6 +141,8 @@ class Hub:
     def __init__(self, soon: Callable[[Callable[[], None]], object] = lambda run: run()) -> None:
         self.counts: Counter[str] = Counter()
         """Frames by what became of them: delivered, conflated, dropped; and connections that were too slow."""
+        self.published: Counter[str] = Counter()
+        """Reliable frames to connections, by type."""
         self._soon = soon
         self._members: dict[str, dict[Outbox, int]] = {}  # with the seq that a connection has heard already
         self._held: dict[str, dict[Outbox, list[tuple[int | None, bytes]]]] = {}
@@ -172,6 +179,10 @@ class Hub:
             self.leave(topic, outbox)
         self._waiting.pop(outbox, None)
 
+    def paused(self) -> int:
+        """How many connections cannot be written to now."""
+        return len({outbox for members in self._members.values() for outbox in members if outbox.paused})
+
     def wants(self, topic: str) -> bool:
         """Whether anybody hears this topic."""
         return topic in self._members or topic in self._held
@@ -195,14 +206,23 @@ class Hub:
 
         With its `seq`, not again to those who have read it already.
         """
+        heard = 0
         for outbox, after in list(self._members.get(topic, {}).items()):
             if (seq is None or seq > after) and not (unless and unless & outbox.topics.keys()):
                 outbox.queue(frame if isinstance(frame, bytes) else frame[outbox.language])
                 self._wait(outbox)
+                heard += 1
+        self._count(frame, heard)
         for outbox, held in list(self._held.get(topic, {}).items()):
             held.append((seq, frame if isinstance(frame, bytes) else frame[outbox.language]))
             if len(held) > outbox.max_messages:
                 outbox.give_up()
+
+    def _count(self, frame: bytes | Mapping[Any, bytes], heard: int) -> None:
+        kind = type_of(frame if isinstance(frame, bytes) else next(iter(frame.values())))
+        if kind not in self.published and len(self.published) >= MOST_TYPES:
+            kind = "other"  # other back ends name events as they like
+        self.published[kind] += heard
 
     def put_latest(self, topic: str, key: str, frame: bytes, at: float = 0.0) -> None:
         """At the next flush send the newest frame of a key to everybody in a topic; `at` tells how new it is."""
@@ -249,6 +269,12 @@ class Hub:
             outbox.flush()
         if self._waiting:
             self._soon(self._deliver)
+
+
+def type_of(frame: bytes) -> str:
+    """The type of a message in a frame that names it first, as all of ours do; else `other`."""
+    found = _TYPE.match(frame)
+    return found[1].decode() if found else "other"
 
 
 def _newest(puts: Iterable[dict[str, tuple[int, bytes]]]) -> Latest:

@@ -75,6 +75,11 @@ class Part:
     start: int
 
     @property
+    def is_last(self) -> bool:
+        """Whether it ends the frame."""
+        return self.first + self.count == len(self.frame.report)
+
+    @property
     def fixes(self) -> Rows:
         """The fixes of the stretch, (count, 7)."""
         fixes = self.frame.report.fixes

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import json
+import traceback
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
@@ -39,7 +40,7 @@ class Answer:
     code: int | None = None
 
 
-@dataclass
+@dataclass(repr=False)
 class Arena:
     """The server, and the watcher who must notice nothing."""
 
@@ -47,7 +48,7 @@ class Arena:
     site: Site
     watcher: ClientConnection
     logs: list[Any]
-    failures: list[dict[str, Any]]
+    failures: list[str]
 
     def attack(self, data: bytes, viewer: Viewer) -> Answer:
         """Write these bytes to a new WebSocket and hear the server out, until it has ended the connection."""
@@ -87,7 +88,7 @@ class Arena:
         worse = [entry for entry in self.logs if entry["log_level"] in ("warning", "error", "critical")]
         self.logs.clear()
         assert not worse, worse
-        assert not self.failures, self.failures
+        assert not self.failures, "\n".join(self.failures)
 
     @property
     def address(self) -> tuple[str, int]:
@@ -127,8 +128,8 @@ def arena(store: str, **settings: Any) -> Iterator[Arena]:
         stack = AsyncExitStack()
 
         async def enter() -> Arena:
-            failures: list[dict[str, Any]] = []
-            asyncio.get_running_loop().set_exception_handler(lambda loop, context: failures.append(context))
+            failures: list[str] = []
+            asyncio.get_running_loop().set_exception_handler(lambda loop, context: failures.append(_told(context)))
             here = await stack.enter_async_context(site(store, **{"rate_limit_burst": 10**9, **settings}))
             await here.put("orders/O1", order_body())
             address = f"ws://{here.http.base_url.netloc.decode()}{ENDPOINT}?token={here.token(OFFICE)}"
@@ -140,6 +141,11 @@ def arena(store: str, **settings: Any) -> Iterator[Arena]:
             yield made
         finally:
             runner.run(stack.aclose())
+
+
+def _told(context: dict[str, Any]) -> str:
+    error = context.get("exception")
+    return context["message"] + ("\n" + "".join(traceback.format_exception(error)) if error else "")
 
 
 def _hear(answer: Answer, frame: Frame) -> None:

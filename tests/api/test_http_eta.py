@@ -36,7 +36,7 @@ async def test_announced_etas_are_scored_once_when_the_driver_arrives(here: Site
     assert [g["group"] for g in (await here.get(OFFICE, "eta/accuracy?by=driver"))["groups"]] == ["D1"]
     assert (await here.get(OFFICE, "eta/accuracy?driver=D2"))["groups"] == []
     assert (await here.get(OFFICE, "eta/accuracy?to=2025-10-09T00:00:00Z"))["groups"] == []
-    metrics = (await here.http.get("/metrics")).text
+    metrics = await here.metrics()
     assert 'tracker_eta_predictions_total{distance="2-5 km"}' in metrics
     assert "tracker_eta_bias_seconds{" in metrics
     assert "tracker_eta_model 0.0" in metrics

@@ -28,7 +28,7 @@ async def test_without_a_valid_token_nothing_is_answered(api: Site):
     assert refused(await api.http.get("/api/v1/orders", params={"token": token}))[:2] == (401, "token_expired")
 
 
-@pytest.mark.parametrize("body", [b"{", b"", b"[" * 100_000, b'"\xff"', b"NaN"])
+@pytest.mark.parametrize("body", [b"{", b"", b"[" * 100_000, b'"\xff"', b"NaN", b'{"customer_id":"\\uDBFF"}'])
 async def test_a_body_that_is_not_json_is_refused(api: Site, body: bytes):
     answer = await api.ask(OFFICE, "PUT", "orders/O1", content=body)
     assert refused(answer)[:2] == (400, "malformed_json")

@@ -57,11 +57,11 @@ async def test_only_drivers_report(api: Site, viewer):
 
 async def test_while_the_store_is_behind_a_driver_is_asked_to_wait(sqlite_url: str):
     async with site(sqlite_url, max_pending_fixes=1) as api:
-        api.services.writer._pending_fixes = 2
+        api.services.writer.pending_fixes = 2
         answer = await api.ask(DRIVER, "POST", "locations", json={"fixes": [FIX]})
         assert refused(answer)[:2] == (503, "overloaded")
         assert answer.headers["retry-after"] == "1"
-        api.services.writer._pending_fixes = 0
+        api.services.writer.pending_fixes = 0
         assert (await api.ask(DRIVER, "POST", "locations", json={"fixes": [FIX]})).status_code == 200
 
 

@@ -10,7 +10,9 @@ from websockets.exceptions import ConnectionClosed
 
 from api.config import Config
 from api.logs import configure_logs
-from tests.site import CUSTOMER, order_body, site
+from tests.fixes import LATITUDE, LONGITUDE, T0
+from tests.site import CUSTOMER, DRIVER, order_body, site
+from tests.sockets import until
 
 
 @pytest.fixture(autouse=True)
@@ -94,3 +96,47 @@ async def test_no_token_and_nothing_personal_is_logged(sqlite_url: str, caplog: 
     secrets = {part for token in tokens for part in token.split(".")[1:]}
     for secret in (*secrets, "王小明", "信義路", "Gas20kg", "25.033", "121.565"):
         assert secret not in told, secret
+
+
+async def test_a_session_is_a_line_each_for_coming_going_and_errors_with_nothing_personal(capsys, sqlite_url) -> None:
+    configure_logs(Config(log_format="json", log_level="debug"))
+    async with site(sqlite_url) as here:
+        await here.put(
+            "orders/O1", order_body(customer_name="王小明", address="信義路100號", details={"phone": "0912"})
+        )
+        token, address = here.token(DRIVER), f"ws://{here.http.base_url.netloc.decode()}/api/v1/websocket/ws"
+        await here.http.get(f"/api/v1/orders/O1?token={token}")
+        async with connect(f"{address}?token={token}") as socket:
+            fix = {"latitude": LATITUDE, "longitude": LONGITUDE, "timestamp": T0}
+            for message in (
+                {"type": "location_batch", "seq": 1, "fixes": [fix]},
+                {"type": "subscribe", "channel": "user:somebody-else"},
+                {"type": "order_update", "order_id": "O1", "status": "delivering", "details": {"notes": "secret note"}},
+                {"type": "auth", "token": token},
+                {"type": "nonsense"},
+                {"type": "heartbeat"},
+            ):
+                await socket.send(json.dumps(message))
+            await until(lambda: here.services.meters.answered["error"] == 2)
+        await until(lambda: here.services.meters.closes.total() == 1)
+    out, err = capsys.readouterr()
+    said = [json.loads(line) for line in out.splitlines()]
+    (connected,) = [line for line in said if line["event"] == "connected"]
+    (disconnected,) = [line for line in said if line["event"] == "disconnected"]
+    refused = [line for line in said if line["event"] == "refused"]
+    assert sorted(line["code"] for line in refused) == ["not_allowed", "unknown_type"]
+    assert {line["connection_id"] for line in (connected, disconnected, *refused)} == {connected["connection_id"]}
+    assert {line["user"] for line in (connected, disconnected, *refused)} == {"D1"}
+    assert (disconnected["code"], disconnected["messages_in"]) == (1000, 6)
+    for secret in (
+        token,
+        token.split(".")[2],
+        "王小明",
+        "信義路",
+        "0912",
+        "secret note",
+        "somebody-else",
+        "25.0",
+        "121.5",
+    ):
+        assert secret not in out + err

@@ -218,6 +218,12 @@ async def test_malformed_messages_are_answered_and_too_many_end_the_connection_a
             assert await client.closed() == 4400
             assert await other.alive()
     assert {entry["log_level"] for entry in logs} == {"info"}
+    assert [entry["code"] for entry in logs if entry["event"] == "refused"] == [
+        "malformed_json",
+        "invalid_message",
+        "unknown_type",
+        "malformed_json",
+    ]
 
 
 async def test_what_comes_after_the_last_straw_is_not_taken():

@@ -224,6 +224,11 @@ def test_a_bad_fix_is_refused_by_name_and_its_neighbours_are_used(bad, code):
         assert (alone.seq, alone.latitude, [r.code for r in alone.rejected]) == (4, [], [code])
 
 
+@pytest.mark.parametrize("seq", ["5", "\ud800", 1.5, None, -1])
+def test_a_batch_needs_a_number_to_be_acknowledged_by(seq):
+    assert refusal(batch(FIX) | {"seq": seq}).field == "seq"
+
+
 def test_a_bad_value_in_a_column_harms_only_its_fix():
     got = report(
         columns(latitude=[1, None, 3, 4], longitude=[5, 6, 7, 8], timestamp=[1e9, 1e9, "x", None], speed=[1, 2, 3, -1])
@@ -270,6 +275,8 @@ def test_every_index_is_accounted_for(broken, value):
         wire(batch(FIX))[:-1],
         wire(batch(FIX)) + b"}",
         json.dumps(batch(FIX)).encode("utf-16"),
+        b'{"type":"subscribe","channel":"order:\\ud800"}',
+        b'{"type":"ack","seq":1,"channel":"\\udc00\\ud800"}',
     ],
 )
 def test_what_is_no_json_is_malformed(data):

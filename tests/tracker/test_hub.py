@@ -55,7 +55,7 @@ def test_latest_frames_wait_for_the_flush_and_only_the_newest_of_each_key_is_sen
     assert hub.flush() == 2
     assert subscriber.writes == [b"32"]
     assert hub.flush() == 0
-    assert hub.counts == Counter(conflated=1, delivered=2)
+    assert hub.counts == Counter(conflated=1, delivered=2, located=2)
 
 
 def test_a_flush_gives_the_very_same_bytes_to_all_who_are_in_step():
