@@ -83,6 +83,7 @@ async def test_messages_are_counted_by_type_and_timed(sqlite_url: str):
             await office.send('{"type":"subscribe","channel":"drivers"}')
             await office.send('{"type":"subscribe","channel":"orders","since":{"epoch":"another","seq":3}}')
             await office.send('{"type":"subscribe","channel":"nonsense"}')
+            await until(lambda: api.services.meters.answered["error"] == 1)
             await driver.send(json.dumps({"type": "location_batch", "seq": 1, "fixes": [fix]}))
             heard = ""
             while "driver.location" not in heard:
