@@ -100,6 +100,7 @@ class Arena:
         return self.runner.run(self._kept())
 
     async def _kept(self) -> Counter[str]:
+        self.site.clock.now += 10.0  # what is looked after now and then is, too
         await until(lambda: _count(WebSocket) == 1)
         await asyncio.sleep(0)
         kept = Counter({kind.__name__: _count(kind) for kind in (WebSocket, Session, Outbox)})
