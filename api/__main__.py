@@ -6,17 +6,18 @@ import sys
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, get_args
+from typing import Annotated, Any, NoReturn, cast, get_args
 
 import typer
 
 from api import eta, maintenance
-from api.auth import secret_of, sign
+from api.auth import sign_for
 from api.config import Config, engine_settings, load
 from api.progress import progress
 from tracker.channels import Role
-from tracker.errors import ConfigurationError, InvalidInput, TrackerError
+from tracker.errors import InvalidInput, TrackerError
 
 # What only some commands need they import themselves: the engine's compiled code takes longer to load than they to run.
 
@@ -78,14 +79,7 @@ def token(
     """Print a signed token for trying things."""
     if role not in get_args(Role):
         raise InvalidInput(f'--role: "{role}" is not one of {", ".join(get_args(Role))}')
-    settings = load(config)
-    if settings.jwt_algorithm != "HS256":
-        raise ConfigurationError(
-            f"jwt_algorithm: {settings.jwt_algorithm} tokens are signed where their private key is"
-        )
-    claims = {name: value for name, value in (("aud", settings.jwt_audience), ("iss", settings.jwt_issuer)) if value}
-    secret = secret_of(settings)
-    typer.echo(sign(secret, sub=sub, role=role, ttl_s=_duration(ttl), now=time.time(), **claims))  # type: ignore[arg-type]
+    typer.echo(sign_for(load(config), sub=sub, role=cast(Role, role), ttl_s=_duration(ttl), now=time.time()))
 
 
 @app.command()
@@ -171,6 +165,42 @@ def send(
                     typer.echo(report(client, len(index)))
 
     asyncio.run(run())
+
+
+@app.command()
+def loadtest(
+    url: Annotated[str, typer.Option(help="ws://HOST:PORT of a running server.", show_default=False)],
+    drivers: Annotated[int, typer.Option(help="Driver apps.")] = 100,
+    batch: Annotated[int, typer.Option(help="Fixes in one message.")] = 10,
+    rate: Annotated[float, typer.Option(help="Fixes a second of each driver; 0 is as fast as it goes.")] = 1.0,
+    subscribers: Annotated[int, typer.Option(help="Dispatchers who watch all drivers.")] = 10,
+    duration: Annotated[float, typer.Option(help="Seconds.")] = 30.0,
+    tokens: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="A token a line, of drivers and of the office; else they are signed with jwt_secret."
+        ),
+    ] = None,
+    config: ConfigFile = None,
+) -> None:
+    """Load a running server with many drivers and subscribers.
+
+    Its store keeps what the drivers sent. Exit status 1 if a fix was lost. A user may have few connections and a
+    connection a limited rate: see max_connections_per_user and rate_limit_per_s.
+    """
+    from api.loadtest import Plan, report, tokens_of_file
+    from api.loadtest import loadtest as run
+
+    if tokens is not None:
+        give = tokens_of_file(tokens)
+    else:
+        give = partial(sign_for, load(config), ttl_s=duration + 600, now=time.time())
+    plan = Plan(url=url, drivers=drivers, batch=batch, rate=rate, subscribers=subscribers, duration_s=duration)
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        outcome = runner.run(run(plan, give))
+    typer.echo(report(plan, outcome))
+    if not outcome.ok:
+        raise typer.Exit(1)
 
 
 @app.command()

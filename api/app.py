@@ -15,6 +15,7 @@ from api.auth import Authenticator
 from api.backend import use
 from api.config import Config
 from api.historian import Historian
+from api.http_shell import HttpShell
 from api.learning import Teacher, learn_forever, load_model
 from api.line import Line
 from api.logs import configure_logs
@@ -97,7 +98,7 @@ async def serve(config: Config, *, ready: Callable[[Services], Awaitable[None]] 
             settings = uvicorn.Config(
                 make_app(services),
                 ws=websocket_class(services),
-                http="httptools",
+                http=HttpShell,
                 lifespan="off",
                 access_log=False,  # it would print query strings, and so tokens
                 log_config=None,

@@ -166,6 +166,14 @@ def sign(secret: str, *, sub: str, role: Role, ttl_s: float, now: float, **claim
     return jwt.encode(payload, _checked_secret(secret), algorithm="HS256")
 
 
+def sign_for(config: Config, sub: str, role: Role, *, ttl_s: float, now: float) -> str:
+    """A token that a server with these settings accepts. Raises ConfigurationError without a secret to sign with."""
+    if config.jwt_algorithm != "HS256":
+        raise ConfigurationError(f"jwt_algorithm: {config.jwt_algorithm} tokens are signed where their private key is")
+    claims = {name: value for name, value in (("aud", config.jwt_audience), ("iss", config.jwt_issuer)) if value}
+    return sign(secret_of(config), sub=sub, role=role, ttl_s=ttl_s, now=now, **claims)
+
+
 def _viewer(payload: _Payload) -> Viewer:
     """A driver or a customer is himself where the token does not say otherwise."""
     return Viewer(

@@ -12,6 +12,7 @@ import uvicorn
 from api.app import running
 from api.auth import sign
 from api.config import Config
+from api.http_shell import HttpShell
 from api.protocol import websocket_class
 from api.services import Services
 from api.web import make_app
@@ -92,7 +93,7 @@ async def site(store: str, **settings: Any) -> AsyncIterator[Site]:
                 host="127.0.0.1",
                 port=0,
                 ws=websocket_class(services),
-                http="httptools",
+                http=HttpShell,
                 lifespan="off",
                 access_log=False,
                 log_config=None,

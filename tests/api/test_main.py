@@ -99,6 +99,8 @@ def refused(result):
         (["replay", "fixes.csv", "--out", "fixes.csv"], "fixes.csv: cannot be written"),
         (["send", "fixes.csv", "--url", "ws://x", "--token", "t", "--speed", "fast"], '--speed: "fast" is not a fact'),
         (["send", "fixes.csv", "--url", "ws://x", "--token", "t", "--batch-s", "0"], "--batch-s: must be more than 0"),
+        (["loadtest", "--url", "http://x"], "--url: http://x is not the address of a WebSocket"),
+        (["loadtest", "--url", "ws://x", "--tokens", "none"], "--tokens: none cannot be read"),
         (["migrate", "--store", "mysql://x"], "the store must be given as sqlite:///"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -117,7 +119,7 @@ def test_a_wrong_row_is_named_with_its_line(tracker, fixes):
 def test_help_names_every_command(tracker):
     result = tracker("--help")
     assert result.status == 0
-    for command in ("serve", "demo", "token", "replay", "send", "migrate"):
+    for command in ("serve", "demo", "token", "replay", "send", "loadtest", "migrate"):
         assert f"\n  {command} " in result.out
 
 
