@@ -12,6 +12,8 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 DAY_MIN = 1440.0
+FREE_MIN = 5 * DAY_MIN
+"""From when on in a week people are free: Saturday and Sunday are days of another kind."""
 KNOT_MIN = 60.0
 """An effect that changes with time of day or week is linear between its values at whole hours."""
 PER_CROSSING = 50.0
@@ -44,19 +46,22 @@ EFFECTS = (
     Effect("everywhere", 10.0),
     Effect("hour of week", 1000.0, WEEK_MIN),
     Effect("class", 3.0),
-    Effect("class, hour", 1000.0, DAY_MIN),
-    Effect("area 3 km, hour", 1000.0, DAY_MIN),
+    Effect("class, kind of day, hour", 300.0, DAY_MIN),
+    Effect("area 3 km, kind of day, hour", 3000.0, DAY_MIN),
     Effect("area 1 km, hour of week", 300.0, WEEK_MIN),
-    Effect("area 1 km, heading, hour", 100.0, DAY_MIN),
+    Effect("area 1 km, heading, kind of day, hour", 300.0, DAY_MIN),
     Effect("area 200 m", 100.0),
     Effect("edge", 10.0),
     Effect("edge, each time", 10.0, per="crossing"),
     Effect("crossing", 3.0, per="crossing"),
+    Effect("from edge to edge", 3.0, per="crossing"),
     Effect("turn", 1.0, per="crossing"),
     Effect("turn, classes", 3.0, per="crossing"),
     Effect("trip", 1.0, per="trip"),
     Effect("trip, hour", 100.0, DAY_MIN, per="trip"),
     Effect("last, class", 1.0, per="trip"),
+    Effect("first edge", 3.0, per="trip"),
+    Effect("last edge", 3.0, per="trip"),
     Effect("straight", 0.1, per="trip"),
     Effect("planned", 0.1, per="planned"),
     Effect("planned, class", 0.3, per="planned"),
@@ -83,16 +88,17 @@ def _steps(trips: Trips) -> dict[str, Term]:
     trip, road = trips.trip, _road(trips)
     middle = trips.latitude.mean(axis=1), trips.longitude.mean(axis=1)
     everywhere = np.zeros(len(trip), np.int64)
-    kilometre = cell(*middle, 1000.0)
+    kilometre, district = cell(*middle, 1000.0), cell(*middle, 3000.0)
+    free = (trips.minute >= FREE_MIN).astype(np.int64)[trip]
     heading = np.floor(np.nan_to_num(courses(trips)) / (np.pi / 2) + 0.5).astype(np.int64) % 4
     keys = {
         "everywhere": everywhere,
         "hour of week": everywhere,
         "class": road,
-        "class, hour": road,
-        "area 3 km, hour": cell(*middle, 3000.0),
+        "class, kind of day, hour": np.where(road >= 0, road * 2 + free, -1),
+        "area 3 km, kind of day, hour": np.where(district >= 0, district * 2 + free, -1),
         "area 1 km, hour of week": kilometre,
-        "area 1 km, heading, hour": np.where(kilometre >= 0, kilometre * 4 + heading, -1),
+        "area 1 km, heading, kind of day, hour": np.where(kilometre >= 0, (kilometre * 4 + heading) * 2 + free, -1),
         "area 200 m": cell(*middle, 200.0),
         "edge": trips.edge,
     }
@@ -112,6 +118,7 @@ def _crossings(trips: Trips) -> dict[str, Term]:
     return {
         "edge, each time": Term(trip, trips.edge, np.full(len(trip), PER_CROSSING)),
         "crossing": Term(between[0], node if trips.kind == "edges" else np.full(len(inner), -1), between[1]),
+        "from edge to edge": Term(between[0], _pair(trips.edge[inner], trips.edge[inner + 1]), between[1]),
         "turn": Term(between[0], np.where(known, turn, -1), between[1]),
         "turn, classes": Term(between[0], np.where(known, pair, -1), between[1]),
     }
@@ -128,6 +135,8 @@ def _wholes(trips: Trips) -> dict[str, Term]:
         "trip": each,
         "trip, hour": each,
         "last, class": Term(some, _road(trips)[last], trips.length[last]),
+        "first edge": Term(some, trips.edge[trips.offset[:-1][some]], np.full(len(some), PER_TRIP)),
+        "last edge": Term(some, trips.edge[last], np.full(len(some), PER_TRIP)),
         "straight": Term(every, np.where(np.isfinite(far), 0, -1), np.nan_to_num(far)),
     }
 
@@ -187,6 +196,12 @@ def straight(trips: Trips) -> Floats:
     dx = wrap_degrees(trips.longitude[last, 1] - trips.longitude[first, 0]) * east
     far[some] = np.hypot(dx, (trips.latitude[last, 1] - trips.latitude[first, 0]) * north)
     return far
+
+
+def _pair(before: Ints, after: Ints) -> Ints:
+    """A number for two numbers in turn; -1 where one of them is not known."""
+    mixed = (before.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + after.astype(np.uint64)) >> np.uint64(2)
+    return np.where((before >= 0) & (after >= 0), mixed.astype(np.int64), -1)
 
 
 def _road(trips: Trips) -> Ints:

@@ -114,15 +114,23 @@ def _left_out(n: int) -> list[NDArray[np.bool_]]:
 def _refine(trips: Trips, expected: Floats, taken: Floats) -> tuple[Trees, Floats]:
     """Trees on what the hierarchy expects of trips that it has not seen; and the seconds then expected of each trip,
 
-    by trees that have not seen it either.
+    by trees that have not seen it either. Trees give only that share of what they say which held for unseen trips.
     """
     seen, off = features(trips, expected), np.log(taken / expected)
     target, weight = np.clip(off, -FAR_OFF, FAR_OFF), np.exp(-MIDDLE * np.clip(off, -FAR_OFF, FAR_OFF))
-    unseen = expected.copy()
+    said, judged = np.zeros(len(trips)), np.zeros(len(trips), np.bool_)
     for out in _left_out(len(trips)):
-        trees = boost.fit(seen[~out], target[~out], weight[~out])
-        unseen[out] *= np.exp(trees.predict(seen[out]))
-    return boost.fit(seen, target, weight), unseen
+        said[out] = boost.fit(seen[~out], target[~out], weight[~out]).predict(seen[out])
+        judged |= out
+    share = _share(said[judged], target[judged], weight[judged])
+    trees = boost.fit(seen, target, weight)
+    return trees._replace(leaf=share * trees.leaf), expected * np.exp(share * said)
+
+
+def _share(said: Floats, target: Floats, weight: Floats) -> float:
+    """How much of what was said (n,) of unseen trips held: the slope of the target on it, in [0, 1]; 0 of nothing."""
+    squares = float(np.sum(weight * said**2))
+    return min(max(float(np.sum(weight * said * target)) / squares, 0.0), 1.0) if squares > 0.0 else 0.0
 
 
 def valid(trips: Trips) -> NDArray[np.bool_]:

@@ -15,7 +15,7 @@ from geo.eta.hierarchy import Hierarchy
 from geo.eta.model import Model, UnfitModel
 
 FORMAT = "tracker.eta"
-VERSION = 1
+VERSION = 2
 """Raised whenever a model of an older version would be read wrongly."""
 
 

@@ -34,3 +34,19 @@ def test_a_left_turn_is_not_a_right_turn() -> None:
 
     assert turn.trip.tolist() == [0, 1]
     assert turn.key[0] != turn.key[1]
+
+
+def test_a_way_on_a_free_day_is_another_than_on_a_workday() -> None:
+    friday, saturday, sunday = 5 * 1440.0 - 1.0, 5 * 1440.0, 7 * 1440.0 - 1.0
+    trips = Trips.of([0, 1, 2, 3], [1, 1, 1], 100.0, [friday, saturday, sunday], road=0, classes=("primary",))
+    keys = terms(trips)["class, kind of day, hour"].key
+
+    assert keys[0] != keys[1] == keys[2]
+
+
+def test_one_edge_after_another_is_not_the_other_after_the_one() -> None:
+    pairs = terms(Trips.of([0, 3, 5], [1, 2, 1, 1, 2], 100.0, [0.0, 0.0]))["from edge to edge"]
+
+    assert pairs.trip.tolist() == [0, 0, 1]
+    assert pairs.key[0] == pairs.key[2] != pairs.key[1]
+    assert (pairs.key >= 0).all()

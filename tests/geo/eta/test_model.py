@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from geo.eta import Model, Trips, UnfitModel
+from geo.eta.model import _share
 from tests import towns
 
 
@@ -75,3 +76,12 @@ def test_speeds_come_by_step(model: Model) -> None:
 
     assert model.speeds(trips).shape == trips.edge.shape
     assert (model.speeds(trips) > 1.0).all()
+
+
+def test_of_what_trees_say_the_share_counts_that_held() -> None:
+    said, once = np.array([0.1, -0.1, 0.2, -0.2]), np.ones(4)
+
+    assert _share(said, said / 2, once) == pytest.approx(0.5)
+    assert _share(said, 3 * said, once) == 1.0  # they are not believed more than they say
+    assert _share(said, -said, once) == 0.0
+    assert _share(0 * said, said, once) == 0.0
