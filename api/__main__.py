@@ -38,6 +38,9 @@ Store = Annotated[
     str | None,
     typer.Option(metavar="URL", help="sqlite:///FILE.gpkg or postgresql://USER@HOST/DATABASE; else data/tracker.gpkg."),
 ]
+Redis = Annotated[
+    str | None, typer.Option(metavar="URL", help="redis://HOST:PORT, for several instances on one PostGIS store.")
+]
 ConfigFile = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="TOML file with settings.")]
 LogFormat = Annotated[str | None, typer.Option(help="console for people, json for machines.", metavar="FORMAT")]
 FixesFile = Annotated[Path, typer.Argument(metavar="FIXES", help="Fixes as .csv, .ndjson or .gpx.", show_default=False)]
@@ -45,7 +48,12 @@ FixesFile = Annotated[Path, typer.Argument(metavar="FIXES", help="Fixes as .csv,
 
 @app.command()
 def serve(
-    host: Host = None, port: Port = None, store: Store = None, config: ConfigFile = None, log_format: LogFormat = None
+    host: Host = None,
+    port: Port = None,
+    store: Store = None,
+    redis: Redis = None,
+    config: ConfigFile = None,
+    log_format: LogFormat = None,
 ) -> None:
     """Run the server.
 
@@ -53,7 +61,7 @@ def serve(
     """
     from api.app import serve as run
 
-    _run_server(run(load(config, host=host, port=port, store=store, log_format=log_format)))
+    _run_server(run(load(config, host=host, port=port, store=store, redis=redis, log_format=log_format)))
 
 
 @app.command()

@@ -5,86 +5,50 @@ import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
-from functools import partial
 from types import FrameType
 
 import structlog
 import uvicorn
 
+from api.assembly import assemble, restore, start, stop
 from api.auth import Authenticator
 from api.backend import use
 from api.config import Config
-from api.historian import Historian
 from api.http_shell import HttpShell
-from api.learning import Teacher, learn_forever, load_model
-from api.line import Line
 from api.logs import configure_logs
-from api.mailroom import Mailroom
-from api.office import Office
 from api.protocol import websocket_class
-from api.publisher import Publisher
 from api.services import Services
-from api.upkeep import Upkeep
 from api.warm import warm_up
 from api.web import make_app
 from storage import open_store
-from storage.writer import Writer
-from tracker.engine import Engine
 from tracker.errors import ConfigurationError, TrackerError
 from tracker.hub import Hub
 
 log = structlog.get_logger()
-
-TAIL_S = 120.0
-"""So much of each driver's track warms the filter up after a restart."""
 
 
 @asynccontextmanager
 async def running(config: Config, clock: Callable[[], float] = time.time) -> AsyncIterator[Services]:
     """Everything of a server but its port."""
     authenticator = Authenticator(config)
+    if config.redis:
+        from api.cluster.instance import one_of_several  # a server alone does without
+
+        async with one_of_several(config, clock, authenticator) as services:
+            with use(services.publisher):
+                yield services
+        return
     store = open_store(config.store)
     await store.open()
     try:
-        writer = Writer(store, max_pending_fixes=config.max_pending_fixes)
-        services = Services(
-            config=config,
-            clock=clock,
-            store=store,
-            writer=writer,
-            engine=Engine(config.engine),
-            hub=Hub(asyncio.get_running_loop().call_soon),
-            authenticator=authenticator,
-        )
-        services.line = Line(services)
-        services.mailroom = Mailroom(services)
-        services.office = Office(services)
-        services.publisher = Publisher(services)
-        services.historian = Historian(services)
-        services.teacher = Teacher(store, config.engine)
-        services.upkeep = Upkeep(store, writer.put, config, clock)
-        await load_model(services)
-        await _restore(services)
-        await writer.start()
-        works = {
-            "flush": _flush_forever(services),
-            "learning": learn_forever(services),
-            "historian": services.historian.work(),
-            "upkeep": services.upkeep.work(),
-            "beat": services.meters.beat(),
-        }
-        services.works = tasks = [asyncio.create_task(work, name=name) for name, work in works.items()]
-        for task in tasks:
-            task.add_done_callback(partial(_mourn, services))
+        services = assemble(config, clock, store, Hub(asyncio.get_running_loop().call_soon), authenticator)
+        await restore(services)
+        tasks = await start(services)
         try:
             with use(services.publisher):
                 yield services
         finally:
-            for task in tasks:
-                task.cancel()
-            services.mailroom.tick()
-            await services.line.drained()
-            await writer.close()
+            await stop(services, tasks)
     finally:
         await store.close()
 
@@ -177,37 +141,3 @@ class _Server(uvicorn.Server):
     def _stop_if_failed(self, readying: "asyncio.Future[None]") -> None:
         if not readying.cancelled() and readying.exception():
             self.should_exit = True
-
-
-def _mourn(services: Services, work: "asyncio.Task[None]") -> None:
-    """What should have gone on for ever has ended: `/healthz` says so from now on."""
-    if not work.cancelled():
-        services.meters.failures[work.get_name()] += 1
-        log.error("work ended", work=work.get_name(), exc_info=work.exception())
-
-
-async def _restore(services: Services) -> None:
-    snapshot = await services.store.load(tail_s=TAIL_S, since=0.0)
-    services.engine.restore(
-        orders=snapshot.orders,
-        geofences=snapshot.geofences,
-        routes=snapshot.routes,
-        inside=snapshot.inside,
-        tails=snapshot.tails,
-        newest=snapshot.newest,
-        announced=snapshot.announced,
-    )
-    services.historian.note(snapshot.late)
-    log.info("restored", drivers=len(snapshot.tails), orders=len(snapshot.orders), geofences=len(snapshot.geofences))
-
-
-async def _flush_forever(services: Services) -> None:
-    interval = services.config.flush_interval_ms / 1000
-    while True:
-        await asyncio.sleep(interval)
-        services.line.time_passes()
-        services.mailroom.tick()
-        received_at = services.line.publish_locations()
-        for _ in services.hub.flush_slices():
-            await asyncio.sleep(0)
-        services.meters.location_seconds.add_all(services.clock() - received_at)

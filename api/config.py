@@ -32,6 +32,9 @@ class Config:
     store: str = field(default="sqlite:///data/tracker.gpkg", repr=False)
     """Where tracks are kept: sqlite:///FILE.gpkg or postgresql://USER@HOST/DATABASE."""
 
+    redis: str = field(default="", repr=False)
+    """Redis 7 by which several instances on one PostGIS store work together: redis://HOST:PORT; empty: one alone."""
+
     # Who may come in
     jwt_secret: str = field(default="", repr=False)
     """Secret of HS256 tokens, 32 bytes or more."""
@@ -71,6 +74,11 @@ class Config:
     """Seconds without any sign of life before a socket is closed with 4408."""
     auth_timeout_s: float = 10.0
     """Seconds a socket without a token has to send `auth`."""
+    lease_s: float = 3.0
+    """Seconds without a sign of life after which an instance counts as dead, and another takes its place as the one
+    that writes."""
+    report_timeout_s: float = 15.0
+    """Seconds that a driver's report waits for the instance that writes before it is refused."""
     drain_s: float = 10.0
     """Seconds over which clients are sent away on shutdown."""
 
@@ -127,8 +135,17 @@ class Config:
     @property
     def store_name(self) -> str:
         """The store's URL without its password."""
-        without = re.sub(r"(://[^/:@]*):[^/]*@", r"\1@", self.store)
-        return re.sub(r"([?&]password=)[^&]*", r"\1…", without)
+        return _without_password(self.store)
+
+    @property
+    def redis_name(self) -> str:
+        """The URL of Redis without its password."""
+        return _without_password(self.redis)
+
+
+def _without_password(url: str) -> str:
+    without = re.sub(r"(://[^/:@]*):[^/]*@", r"\1@", url)
+    return re.sub(r"([?&]password=)[^&]*", r"\1…", without)
 
 
 def load(file: str | Path | None = None, env: Mapping[str, str] = os.environ, **options: Any) -> Config:

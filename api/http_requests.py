@@ -22,6 +22,9 @@ MOST_ITEMS = 1000
 JSON = "application/json"
 GEOJSON = "application/geo+json"
 
+VIEWER = "tracker.viewer"
+"""In the scope of a request: who was authenticated by another instance."""
+
 _LOST_PLUS = re.compile(r" (\d\d:?\d\d)$")
 """The offset of a time whose + was not written as %2B."""
 
@@ -125,14 +128,22 @@ def endpoint(handlers: dict[str, Handler]) -> Callable[[Request], Awaitable[Resp
 
     async def answer(request: Request) -> Response:
         services: Services = request.app.state.services
-        token = find_token(request.headers, request.url.query)
-        if token is None:
-            raise NotAuthenticated
-        viewer = services.authenticator.verify(token, services.clock()).viewer
+        call = Call(request, services, request.scope.get(VIEWER) or _authenticated(request, services))
+        if services.forward is not None:
+            answered = await services.forward(call)
+            if answered is not None:
+                return answered
         method = "GET" if request.method == "HEAD" else request.method
-        return await handlers[method](Call(request, services, viewer))
+        return await handlers[method](call)
 
     return answer
+
+
+def _authenticated(request: Request, services: Services) -> Viewer:
+    token = find_token(request.headers, request.url.query)
+    if token is None:
+        raise NotAuthenticated
+    return services.authenticator.verify(token, services.clock()).viewer
 
 
 def respond(content: Any, status: int = 200, media_type: str = JSON, headers: dict[str, str] | None = None) -> Response:

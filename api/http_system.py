@@ -33,9 +33,9 @@ async def healthz(request: Request) -> Response:
 
 
 async def readyz(request: Request) -> Response:
-    """Reports would be taken now: the store answers, the server keeps up and is not about to stop.
+    """Reports would be taken now: the store answers, the server keeps up, the engine is there, none is about to stop.
 
-    Raises Draining, StoreUnavailable, Overloaded.
+    Raises Draining, StoreUnavailable, Overloaded, EngineUnavailable.
     """
     services: Services = request.app.state.services
     if services.draining:
@@ -50,7 +50,11 @@ async def readyz(request: Request) -> Response:
     lag = max(services.meters.recent_lags, default=0.0)
     if lag > LAG_S:
         raise Overloaded(f"The event loop was held up for {lag:.1f} s in the last ten seconds.")
-    return respond({"status": "ready"})
+    instance = services.instance
+    if instance is None:
+        return respond({"status": "ready"})
+    instance.check()
+    return respond({"status": "ready", "role": instance.role, "redis": instance.bus.connected})
 
 
 async def metrics(request: Request) -> Response:

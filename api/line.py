@@ -161,11 +161,12 @@ class Line:
         for message, seq in zip(commit.messages, committed.seqs, strict=True):
             told.setdefault(message.event_id, {})[message.topic] = seq
         for message, seq in zip(commit.messages, committed.seqs, strict=True):
-            self._tell(message, seq, told[message.event_id])
+            others = {topic: n for topic, n in told[message.event_id].items() if topic != message.topic}
+            self.tell(message, seq, others)
+            self._services.hub.pass_on(message, seq, others)
 
-    def _tell(self, message: Message, seq: int, told: dict[str, int]) -> None:
-        """Publish a stored message; a personal one not to those who hear of the same event in another topic."""
-        others = {topic: n for topic, n in told.items() if topic != message.topic}
+    def tell(self, message: Message, seq: int, others: dict[str, int]) -> None:
+        """Publish a stored message; a personal one not to those who hear of the same event in one of `others`."""
         if isinstance(message, Personal):
             self._services.mailroom.published(message, seq, others)
         hub = self._services.hub

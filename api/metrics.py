@@ -61,6 +61,10 @@ def _retold(s: Services) -> Mapping[str, float]:
     return {result: s.historian.counts[result] for result in ("late", "amended", "withdrawn")}
 
 
+def _between(s: Services, *results: str) -> Mapping[str, float]:
+    return {result: 0 if s.instance is None else s.instance.counts[result] for result in results}
+
+
 METRICS = (
     # Connections
     gauge("tracker_connections", "WebSockets open and authenticated now.", lambda s: s.meters.connections, "role"),
@@ -204,6 +208,36 @@ METRICS = (
         "tracker_eta_model",
         "Version of the model that arrivals are predicted by; 0 has learned nothing.",
         lambda s: s.engine.eta_model.version,
+    ),
+    # Several instances
+    counter(
+        "tracker_instance_reports",
+        "Reports between instances: forwarded by an edge, sent_again, answered, refused; taken by the engine.",
+        lambda s: _between(s, "forwarded", "sent_again", "answered", "refused", "taken"),
+        "result",
+    ),
+    counter(
+        "tracker_instance_heard",
+        "What an edge heard of the engine: locations, messages; and messages repaired from the store.",
+        lambda s: _between(s, "locations", "messages", "repaired"),
+        "kind",
+    ),
+    counter(
+        "tracker_instance_losses",
+        "Topics in which messages were missing, by what showed it: a gap of numbers, Redis reconnected, a look "
+        "at the store (silent), a takeover; also disconnects of Redis, unsent commands and unanswered requests.",
+        lambda s: _between(s, "gap", "reconnected", "silent", "takeover", "disconnects", "unsent", "unanswered"),
+        "reason",
+    ),
+    counter(
+        "tracker_instance_evictions",
+        "Connections that ended here as their user has newer ones, here or elsewhere.",
+        lambda s: 0 if s.instance is None else s.instance.counts["evicted"],
+    ),
+    gauge(
+        "tracker_redis_connected",
+        "1 while Redis is there, by which several instances work together.",
+        lambda s: s.instance is not None and s.instance.bus.connected,
     ),
 )
 """All of ours, in the order they are shown; of the process itself the client library tells memory, CPU and files."""

@@ -249,7 +249,7 @@ class WebSocket(asyncio.Protocol):
         log.info("connected", connection_id=self._connection_id, user=viewer.user_id, role=viewer.role, path=self._path)
         oldest = self._shell.users.add(viewer.user_id, self)
         if oldest is not None:
-            oldest.close(REPLACED, "This user has opened another connection in place of this one.")
+            oldest._replaced()
         self._session = Session(
             self._services,
             claims,
@@ -260,6 +260,11 @@ class WebSocket(asyncio.Protocol):
         )
         self._services.meters.came(viewer.user_id, viewer.role, self._loop.time())
         self._session.start()
+        if self._services.instance is not None:
+            self._services.instance.users.opened(viewer.user_id, self._connection_id, self._replaced)
+
+    def _replaced(self) -> None:
+        self.close(REPLACED, "This user has opened another connection in place of this one.")
 
     def close(self, code: int, reason: str) -> None:
         """Start to close, unless that has begun already."""
@@ -291,6 +296,8 @@ class WebSocket(asyncio.Protocol):
         if self._session is not None and not self._forgotten:
             viewer = self._session.viewer
             self._shell.users.remove(viewer.user_id, self)
+            if self._services.instance is not None:
+                self._services.instance.users.closed(viewer.user_id, self._connection_id)
             self._services.meters.went(viewer.user_id, viewer.role, self._loop.time())
         self._forgotten = True
         self._tell_resumed()

@@ -1,7 +1,7 @@
 """What the parts of a running server are; made by `api.app`, handed to every connection and request."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -17,8 +17,13 @@ from tracker.errors import TrackerError
 from tracker.hub import Hub
 
 if TYPE_CHECKING:
+    from starlette.responses import Response
+    from starlette.types import ASGIApp
+
     from api.auth import Authenticator
+    from api.cluster.instance import Instance
     from api.historian import Historian
+    from api.http_requests import Call
     from api.learning import Teacher
     from api.line import Line
     from api.mailroom import Mailroom
@@ -54,3 +59,9 @@ class Services:
     """What must go on for as long as the server runs."""
     draining: bool = False
     """The server is about to stop."""
+    app: "ASGIApp" = field(init=False)
+    """What answers HTTP requests."""
+    instance: "Instance | None" = None
+    """What it is among several."""
+    forward: "Callable[[Call], Awaitable[Response | None]] | None" = None
+    """Has another instance answer a request, where that is needed."""

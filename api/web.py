@@ -60,6 +60,7 @@ def make_app(services: Services) -> Starlette:
     )
     app.router.redirect_slashes = False  # it would repeat the query, and so the token
     app.state.services = services
+    services.app = app
     return app
 
 

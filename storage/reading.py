@@ -1,7 +1,7 @@
 """What both stores answer in the same words of SQL; each only has to know how to fetch rows."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -213,9 +213,13 @@ class Reading(ABC):
 
     async def last_seq(self, topic: str) -> int:
         """As in Store."""
-        found = await self.fetch(Statement("SELECT seq FROM topics WHERE topic = $1", [(topic,)]))
-        seq: int = found[0]["seq"] if found else 0
-        return seq
+        return (await self.last_seqs([topic])).get(topic, 0)
+
+    async def last_seqs(self, topics: Iterable[str]) -> dict[str, int]:
+        """As in Store."""
+        wanted = [(topic,) for topic in topics]
+        found = await self.fetch(Statement("SELECT topic, seq FROM topics WHERE topic = $1", wanted))
+        return {row["topic"]: row["seq"] for row in found}
 
 
 def _membership(row: Row) -> tuple[str, str, float]:

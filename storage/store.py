@@ -1,7 +1,7 @@
 """What a store must do; the embedded one and PostGIS both do exactly this."""
 
 import math
-from collections.abc import AsyncIterator, Mapping, Sequence, Set
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
@@ -222,3 +222,6 @@ class Store(Protocol):
 
     async def last_seq(self, topic: str) -> int:
         """The seq of the newest message of a topic; 0 where there is none."""
+
+    async def last_seqs(self, topics: Iterable[str]) -> dict[str, int]:
+        """The same of many topics; those without a message are left out."""

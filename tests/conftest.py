@@ -7,6 +7,7 @@ import hypothesis
 import pytest
 
 from tests.postgres import Server, private_server
+from tests.redis_server import RedisServer, private_redis
 
 hypothesis.settings.register_profile("tracker", deadline=None)  # a test's first example may compile a kernel
 hypothesis.settings.load_profile("tracker")
@@ -24,6 +25,13 @@ def postgres_url(postgres: Server) -> Iterator[str]:
     """A fresh database with PostGIS."""
     with postgres.database() as url:
         yield url
+
+
+@pytest.fixture
+def redis() -> Iterator[RedisServer]:
+    """A fresh Redis."""
+    with private_redis() as server:
+        yield server
 
 
 @pytest.fixture

@@ -145,6 +145,7 @@ class Running:
     engine: EngineStandIn = field(default_factory=EngineStandIn)
     office: OfficeStandIn = field(default_factory=OfficeStandIn)
     meters: Meters = field(default_factory=Meters)
+    instance: None = None
     port: int = 0
     server: uvicorn.Server = field(init=False)
 

@@ -17,6 +17,7 @@ TrackerError
 ├── Unhealthy
 ├── Draining               temporary: try again
 ├── StoreUnavailable       temporary: try again
+├── EngineUnavailable      temporary: try again
 ├── StoreInUse
 └── ConfigurationError
 """
@@ -151,6 +152,14 @@ class StoreUnavailable(TrackerError):
     """The store does not answer; nothing that was acknowledged is lost. Keep the data and send it again."""
 
     code = "store_unavailable"
+    status = 503
+    temporary = True
+
+
+class EngineUnavailable(TrackerError):
+    """The instance that writes cannot be reached; keep the data and send it again in a moment."""
+
+    code = "engine_unavailable"
     status = 503
     temporary = True
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any, NamedTuple
 
+from tracker.records import Message
+
 _TYPE = re.compile(rb'.{2,10}?\{"type":"([a-z_.]{1,40})"', re.DOTALL)
 MOST_TYPES = 100
 """So many types of messages are counted apart."""
@@ -223,6 +225,9 @@ class Hub:
         if kind not in self.published and len(self.published) >= MOST_TYPES:
             kind = "other"  # other back ends name events as they like
         self.published[kind] += heard
+
+    def pass_on(self, message: Message, seq: int, others: dict[str, int]) -> None:
+        """Let other processes publish a stored message; there are none."""
 
     def put_latest(self, topic: str, key: str, frame: bytes, at: float = 0.0) -> None:
         """At the next flush send the newest frame of a key to everybody in a topic; `at` tells how new it is."""
