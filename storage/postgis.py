@@ -72,8 +72,9 @@ class PostGIS(Questions):
 
     dialect = Dialect("segments", lambda found: _paths(found), lambda found: _vertices(found))
     overlap = (
-        "segments AS t WHERE segment_path(t.path)::geometry(LineStringM, 4326) &&& "
-        "ST_SetSRID(ST_MakeLine(ST_MakePointM($1, $3, $5), ST_MakePointM($2, $4, $6)), 4326) "
+        "segments AS t WHERE segment_path(t.path)::geometry(LineStringM, 4326) "
+        "&& ST_MakeEnvelope($1, $3, $2, $4, 4326) AND floor(t.end_time / 3600) "
+        f"BETWEEN floor($5::double precision / 3600) AND floor(($6::double precision + {REACH_S}) / 3600) "
         f"AND t.end_time >= $5 AND t.end_time < $6 + {REACH_S} AND t.start_time < $6"
     )
 
