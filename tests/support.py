@@ -46,7 +46,7 @@ class LiveServer:
 
     async def start(self) -> None:
         """Start the process; returns when it is ready. Fails with the end of its log."""
-        self.process = self._spawn()
+        self.process = self.spawn()
         deadline = time.monotonic() + START_S
         async with httpx.AsyncClient() as http:
             while not await self._ready(http):
@@ -55,7 +55,8 @@ class LiveServer:
                     raise AssertionError(f"the server did not start\n{self.log[-4000:]}")
                 await asyncio.sleep(0.02)
 
-    def _spawn(self) -> subprocess.Popen[bytes]:
+    def spawn(self) -> subprocess.Popen[bytes]:
+        """Begin a process, whatever becomes of it."""
         with self._log.open("ab") as log:
             return subprocess.Popen(
                 [sys.executable, "-m", "api", "serve"],

@@ -1,0 +1,160 @@
+"""Each fault by itself, on a real server: it waits, says so, and goes on by itself; nothing acknowledged is lost."""
+
+import asyncio
+import resource
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import asyncpg
+import httpx
+
+from api.driver_client import DriverClient
+from storage import Commit, Writer, open_store
+from tests.fixes import T0, place
+from tests.postgres import Server, private_server
+from tests.support import LiveServer, running_server
+from tests.tracks import run
+from tracker.messages import Fix
+
+FIXES = 600
+SETTINGS = {"rate_limit_per_s": 1e6, "rate_limit_burst": 10**6}
+
+
+def drive(first: int = 0) -> list[Fix]:
+    """A fix a second, 8 m on each."""
+    times = [T0 + first + t for t in range(FIXES)]
+    latitude, longitude = place([8.0 * (t - T0) for t in times])
+    rows = zip(latitude.tolist(), longitude.tolist(), times, strict=True)
+    return [Fix(lat, lon, timestamp=t) for lat, lon, t in rows]
+
+
+@asynccontextmanager
+async def driving(server: LiveServer, lost: list[str]) -> AsyncIterator[DriverClient]:
+    """A driver's app; `lost` gets a sentence each time it loses its connection."""
+    url, token = f"{server.ws_url}/driver", server.token("d1", "driver")
+    async with DriverClient(url, token, proxy=None, notify=lost.append) as client:
+        yield client
+
+
+async def stored(url: str) -> int:
+    """Fixes of the driver, once no server is at the store any more."""
+    store = open_store(url)
+    await store.open()
+    try:
+        return len((await store.track("d1", T0 - 1, T0 + 1e6)).fix_time)
+    finally:
+        await store.close()
+
+
+async def retries(server: LiveServer) -> float:
+    """How often the server has tried again to store something."""
+    async with httpx.AsyncClient() as http:
+        lines = (await http.get(f"{server.url}/metrics")).text.splitlines()
+    return sum(float(line.split()[-1]) for line in lines if line.startswith("tracker_commit_retries_total"))
+
+
+async def has_tried_again(server: LiveServer) -> None:
+    """Wait until it has, twice more."""
+    before = await retries(server)
+    async with asyncio.timeout(20):
+        while await retries(server) < before + 2:  # noqa: ASYNC110 another process
+            await asyncio.sleep(0.02)
+
+
+async def test_while_the_database_is_away_acks_wait_and_sockets_stay(tmp_path: Path) -> None:
+    lost: list[str] = []
+    with private_server(fsync=True) as database, database.database() as url:
+        async with (
+            running_server(url, tmp_path, **SETTINGS, max_pending_fixes=100) as server,
+            driving(server, lost) as client,
+            asyncio.timeout(60),
+        ):
+            client.put(drive())
+            await client.drained()
+            database.stop()
+            client.put(drive(FIXES))
+            await has_tried_again(server)
+            assert client.tally.accepted == FIXES
+            await asyncio.to_thread(database.start)
+            await client.drained()
+            assert (client.tally.accepted, client.tally.duplicates, client.tally.sent) == (2 * FIXES, 0, 2 * FIXES)
+        assert lost == []
+        assert "Traceback" not in server.log
+        assert await stored(url) == 2 * FIXES
+
+
+async def test_while_the_disk_is_full_acks_wait(tmp_path: Path, sqlite_url: str) -> None:
+    """A limit on the size of files stands in for it: the embedded store cannot write on."""
+    lost: list[str] = []
+    async with (
+        running_server(sqlite_url, tmp_path, **SETTINGS) as server,
+        driving(server, lost) as client,
+        asyncio.timeout(60),
+    ):
+        client.put(drive())
+        await client.drained()
+        _, most = resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (4096, most))
+        client.put(drive(FIXES))
+        await has_tried_again(server)
+        assert client.tally.accepted == FIXES
+        resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (most, most))
+        await client.drained()
+    assert lost == []
+    assert await stored(sqlite_url) == 2 * FIXES
+
+
+async def test_a_second_server_on_a_store_says_so_and_the_first_goes_on(store_url: str, tmp_path: Path) -> None:
+    lost: list[str] = []
+    (tmp_path / "second").mkdir()
+    async with running_server(store_url, tmp_path, **SETTINGS) as server, driving(server, lost) as client:
+        second = LiveServer(store_url, tmp_path / "second", {})
+        process = second.spawn()
+        client.put(drive())
+        assert await asyncio.to_thread(process.wait, 30) == 2
+        assert "Another tracker server is writing to this store" in second.log
+        assert "Traceback" not in second.log
+        client.put(drive(FIXES))
+        async with asyncio.timeout(20):
+            await client.drained()
+        assert client.tally.accepted == 2 * FIXES
+    assert lost == []
+
+
+async def test_a_deadlock_is_tried_again(postgres: Server, postgres_url: str) -> None:
+    """Another session holds the row every commit ends with, and then wants what the commit holds."""
+    store, other = open_store(postgres_url), await asyncpg.connect(postgres_url)
+    await store.open()
+    writer = Writer(store)
+    await writer.start()
+    try:
+        await other.execute("SET deadlock_timeout = '1min'")  # so that it is not this one that is ended
+        await other.execute("BEGIN; UPDATE store SET last_commit = last_commit")
+        commit = writer.put(Commit(track=run("a", [1, 2])))
+        async with asyncio.timeout(20):
+            while not await other.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            await other.execute("LOCK TABLE segments IN ACCESS EXCLUSIVE MODE; COMMIT")
+            await commit
+        assert writer.retries == 1
+        assert len((await store.track("a", T0, T0 + 9)).fix_time) == 2
+    finally:
+        await writer.close()
+        await store.close()
+        await other.close()
+
+
+async def test_what_the_database_refuses_harms_its_sender_alone(postgres_url: str) -> None:
+    store = open_store(postgres_url)
+    await store.open()
+    writer = Writer(store)
+    puts = [writer.put(Commit(track=run(driver_id, [1, 2]))) for driver_id in ("a", "nul \0", "b")]
+    await writer.start()
+    first, poison, last = await asyncio.gather(*puts, return_exceptions=True)
+    assert isinstance(poison, asyncpg.PostgresError)
+    assert not isinstance(first, Exception)
+    assert not isinstance(last, Exception)
+    assert [len((await store.track(driver_id, T0, T0 + 9)).fix_time) for driver_id in ("a", "b")] == [2, 2]
+    await writer.close()
+    await store.close()
