@@ -28,6 +28,7 @@ class Cut(Enum):
     """When the line breaks."""
 
     NEVER = auto()
+    IN_COPY = auto()  # half of the fixes are through
     BEFORE_COMMIT = auto()  # it never reaches the server
     AFTER_COMMIT = auto()  # the server gets it, and the line is gone before the answer
     ANSWER = auto()  # the answer is under way
@@ -56,6 +57,10 @@ class Line:
         answers = asyncio.create_task(self._answers(server_in, client_out))
         try:
             while data := await client_in.read(65536):
+                if b"PGCOPY" in data and self.cut is Cut.IN_COPY:
+                    self.cut, self.cuts = Cut.NEVER, self.cuts + 1
+                    server_out.write(data[: len(data) // 2])
+                    return
                 if b"COMMIT\0" in data and self.cut is not Cut.NEVER:
                     await self._break(data, (server_in, server_out), answers)
                     return
@@ -128,12 +133,14 @@ async def test_a_commit_whose_answer_is_lost_is_stored_once_and_told(postgres_ur
         assert await track_times(store, "a") == [-3, -2, -1, 0, 1, 2]
 
 
-async def test_a_commit_that_never_arrived_is_unavailable_and_may_be_given_again(postgres_url: str):
+@pytest.mark.parametrize("cut", [Cut.IN_COPY, Cut.BEFORE_COMMIT])
+async def test_a_commit_that_never_arrived_is_unavailable_and_may_be_given_again(postgres_url: str, cut: Cut):
     line = Line(postgres_url)
     async with line.listening() as url, opened(url) as store:
-        line.cut = Cut.BEFORE_COMMIT
+        line.cut = cut
         with pytest.raises(StoreUnavailable):
             await store.commit(commit(0))
+        assert line.cuts == 1
         assert await track_times(store, "a") == []
         committed = await store.commit(commit(0))
         assert committed.duplicate.tolist() == [False, True]
