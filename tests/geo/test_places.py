@@ -27,7 +27,7 @@ def tables() -> tuple[PlaceTable, FenceIndex]:
     table, index = PlaceTable(), FenceIndex()
     for key, shape in enumerate(SHAPES):
         table.put(key + 100, shape)
-        index.put(key + 100, shape)
+        index.put({key + 100: shape})
     return table, index
 
 

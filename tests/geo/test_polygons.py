@@ -9,13 +9,13 @@ from geo.polygons import MOST_VERTICES, InvalidShape, banded, outline
 
 def holds(polygons, places) -> list[bool]:
     index = FenceIndex()
-    index.put(0, Area(polygons))
+    index.put({0: Area(polygons)})
     return [index.containing(latitude, longitude) == [0] for latitude, longitude in places]
 
 
 def distance(polygons, latitude: float, longitude: float) -> float:
     index = FenceIndex()
-    index.put(0, Area(polygons))
+    index.put({0: Area(polygons)})
     return float(index.signed_distance(np.array([latitude]), np.array([longitude]), np.array([0]))[0])
 
 
