@@ -36,7 +36,6 @@ class Rules(NamedTuple):
 
     margin_m: float
     margin_sigmas: float
-    enter_sigmas: float
     pass_within_s: float
     dwell_after_s: float
 
@@ -283,7 +282,7 @@ def _tell(
     told: int,
 ) -> int:
     """Write down what there is to tell of a visit now."""
-    if not visit["told"] and (visit["sigmas"] >= rules.enter_sigmas or due):
+    if not visit["told"]:
         visit["told"] = True
         told = _added(changes, told, ENTER, key, leg, visit, distance)
         changes[told - 1]["occurred_at"] = visit["entered_at"]

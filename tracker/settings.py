@@ -40,8 +40,6 @@ class EngineSettings:
     """A fence is left only this far outside its boundary, and further when the position is uncertain."""
     exit_margin_sigmas: float = 1.0
     """Multiple of the position's sigma added to the exit margin."""
-    enter_sigmas: float = 0.0
-    """An enter is told once a position was this many sigmas inside; its time is still that of the crossing."""
     pass_within_s: float = 300.0
     """A pass through a fence between two positions is only believed when they are closer in time than this."""
     dwell_after_s: float = 120.0

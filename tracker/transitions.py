@@ -40,7 +40,6 @@ class Fences:
         self._rules = Rules(
             settings.exit_margin_m,
             settings.exit_margin_sigmas,
-            settings.enter_sigmas,
             settings.pass_within_s,
             settings.dwell_after_s,
         )
