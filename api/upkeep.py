@@ -16,9 +16,9 @@ from tracker.errors import StoreUnavailable
 log = structlog.get_logger()
 
 DAY_S = 86400.0
-HOURS_A_STEP = 4
-"""Drivers' hours that one transaction compacts: some milliseconds."""
-SHARE = 0.25
+HOURS_A_STEP = 2
+"""Drivers' hours that one transaction compacts: fixes that come in wait for no more."""
+SHARE = 0.1
 """Of the time that steps may take, so that there is always more time between them."""
 
 

@@ -37,6 +37,7 @@ READERS = 4
 CLOSED = "the store is closed"
 READ_ONLY = "the store was opened to read only"
 UNKNOWN = b"\xff\xff"  # speed, course or accuracy of a vertex
+DROP_WAIT_S = 2.0  # for who reads what is dropped; then it is tried again later, as commits wait meanwhile
 WEEK_S = 7 * 86400.0  # of a partition
 
 OLDEST_PARTITION = """
@@ -201,8 +202,9 @@ class PostGIS(Questions):
                     return 0
                 if found["attached"]:
                     finish = "FINALIZE" if found["pending"] else "CONCURRENTLY"
-                    await connection.execute(f"ALTER TABLE segments DETACH PARTITION {found['name']} {finish}")
-                await connection.execute(f"DROP TABLE {found['name']}")
+                    detach = f"ALTER TABLE segments DETACH PARTITION {found['name']} {finish}"
+                    await connection.execute(detach, timeout=DROP_WAIT_S)
+                await connection.execute(f"DROP TABLE {found['name']}", timeout=DROP_WAIT_S)
                 self._partitions.clear()
                 return int(found["bytes"])
 

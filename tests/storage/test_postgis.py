@@ -320,3 +320,19 @@ async def test_maps_can_show_geofences_and_destinations(postgres_url: str, admin
     shapes = await admin.fetch("SELECT GeometryType(shape) FROM destinations ORDER BY order_id")
     assert [shape[0] for shape in shapes] == ["POINT", "POLYGON"]
     assert await admin.fetchval("SELECT count(*) FROM trajectories") == 0
+
+
+async def test_dropping_old_tracks_waits_for_no_reader_and_goes_on_later(
+    postgres_url: str, admin: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("storage.postgis.DROP_WAIT_S", 0.2)
+    async with opened(postgres_url) as store:
+        await store.commit(Commit(track=runs([run("a", [-1e7]), run("a", [0])])))
+        async with admin.transaction():
+            await admin.fetchval("SELECT count(*) FROM tracks")
+            with pytest.raises(StoreUnavailable):
+                await store.drop_tracks(T0 - 1e6)
+            await store.commit(Commit(track=run("a", [1])))
+        assert await store.drop_tracks(T0 - 1e6) > 0
+        assert await store.drop_tracks(T0 - 1e6) == 0
+        assert await track_times(store, "a") == [0, 1]
