@@ -187,8 +187,11 @@ def tokens_of_file(path: Path) -> Tokens:
     return give
 
 
-async def loadtest(plan: Plan, tokens: Tokens) -> Outcome:
-    """Connect everybody, load the server, and wait for what is still on its way. Raises TrackerError."""
+async def loadtest(plan: Plan, tokens: Tokens, ready: Callable[[], object] = lambda: None) -> Outcome:
+    """Connect everybody, load the server, and wait for what is still on its way. Raises TrackerError.
+
+    `ready` is called when all are connected.
+    """
     _check(plan)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
@@ -204,6 +207,7 @@ async def loadtest(plan: Plan, tokens: Tokens) -> Outcome:
     for subscriber in subscribers:
         subscriber.subscribe("drivers")
     watcher = next((s for s in subscribers if isinstance(s, Watcher)), None)
+    ready()
     try:
         return await _measure(_Load(plan, drivers, list(map(_driver_of, badges)), watcher), subscribers)
     finally:

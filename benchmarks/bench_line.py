@@ -1,11 +1,9 @@
-"""End to end: driver apps, a server, a durable store and dispatchers, over real sockets. The client has the other core.
+"""End to end: `tracker loadtest` against a server with a durable store. The client has the other core.
 
 python -m pytest benchmarks/bench_line.py -s
 """
 
-import asyncio
 import os
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +12,12 @@ import numpy as np
 import pytest
 import uvloop
 
-from benchmarks.apps import App, Subscriber, batches, cpu_seconds
+from api.loadtest import Plan, loadtest
 from tests.postgres import private_server
 from tests.support import running_server
 
-DRIVERS, BATCHES, FIXES, AHEAD, SUBSCRIBERS = 200, 100, 10, 2, 20
-TOTAL = DRIVERS * BATCHES * FIXES
+DRIVERS, FIXES, SUBSCRIBERS, DURATION_S = 200, 10, 20, 4.0
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass
@@ -42,37 +40,33 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
 
 async def measure(store: Store, directory: Path) -> dict[str, float]:
     """One run, until the last fix is acknowledged."""
-    settings = {"rate_limit_per_s": 1e9, "rate_limit_burst": 10**6, "max_connections_per_user": SUBSCRIBERS}
-    async with running_server(store.url, directory, **settings) as server:
-        apps = [
-            App(f"{server.ws_url}/driver", server.token(f"d{i}", "driver"), batches(i, BATCHES, FIXES), AHEAD)
-            for i in range(DRIVERS)
-        ]
-        office = server.token("boss", "office")
-        subscribers = [Subscriber(f"{server.ws_url}/office", office) for _ in range(SUBSCRIBERS)]
-        for socket in [*apps, *subscribers]:
-            await socket.connect()
-        for subscriber in subscribers:
-            subscriber.subscribe("drivers")
-        processes = {"server": server.process.pid, "database": store.pid, "client": os.getpid()}
-        before = {name: cpu_seconds(pid) for name, pid in processes.items() if pid and name != "client"}
-        client = time.process_time()
-        started = time.perf_counter()
-        for app in apps:
-            app.start()
-        await asyncio.gather(*(app.done.wait() for app in apps))
-        seconds = time.perf_counter() - started
-        used = {name: cpu_seconds(processes[name]) - cpu for name, cpu in before.items()}
-        used["client"] = time.process_time() - client
-        latencies = np.concatenate([app.latencies for app in apps]) * 1000
-        assert sum(app.accepted for app in apps) == TOTAL
+    async with running_server(store.url, directory, rate_limit_per_s=1e9, rate_limit_burst=10**6) as server:
+        processes = {"server": server.process.pid, "database": store.pid}
+        before: dict[str, float] = {}
+        plan = Plan(
+            url=server.ws_url,
+            drivers=DRIVERS,
+            batch=FIXES,
+            rate=0.0,
+            subscribers=SUBSCRIBERS,
+            duration_s=DURATION_S,
+        )
+        outcome = await loadtest(
+            plan,
+            server.token,
+            ready=lambda: before.update({n: cpu_seconds(pid) for n, pid in processes.items() if pid}),
+        )
+        used = {name: cpu_seconds(processes[name] or 0) - cpu for name, cpu in before.items()}
+        assert outcome.ok
         return {
-            "fixes/s": round(TOTAL / seconds),
-            **{f"{name} us/fix": round(cpu / TOTAL * 1e6, 2) for name, cpu in used.items()},
-            "ack p50 ms": round(float(np.percentile(latencies, 50)), 1),
-            "ack p99 ms": round(float(np.percentile(latencies, 99)), 1),
-            "deliveries/s": round(sum(s.positions for s in subscribers) / seconds),
-            "lost": TOTAL - sum(app.accepted for app in apps),
+            "fixes/s": round(outcome.fixes_per_s),
+            **{f"{name} us/fix": round(cpu / outcome.accepted * 1e6, 2) for name, cpu in used.items()},
+            "client of a core": round(outcome.cpu, 2),
+            "ack p50 ms": round(float(np.percentile(outcome.ack_s, 50)) * 1000, 1),
+            "ack p99 ms": round(float(np.percentile(outcome.ack_s, 99)) * 1000, 1),
+            "position p99 ms": round(float(np.percentile(outcome.location_s, 99)) * 1000, 1),
+            "deliveries/s": round(outcome.deliveries / outcome.seconds),
+            "lost": outcome.lost,
         }
 
 
@@ -82,3 +76,12 @@ def test_line(benchmark, store: Store, tmp_path: Path) -> None:
     benchmark.pedantic(lambda: results.append(uvloop.run(measure(store, tmp_path))), rounds=1)
     benchmark.extra_info |= results[0]
     print("\n  ", "  ".join(f"{name} {value}" for name, value in results[0].items()))
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time of a process and all below it."""
+    total = 0.0
+    for path in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        total += cpu_seconds(int(path))
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return total + (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
