@@ -139,8 +139,8 @@ def _as_of(past: Past, start: float, order: Order) -> Order | None:
 
 
 def _changes(engine: Engine, orders: dict[str, Order], past: Past) -> list[_Change]:
-    """When orders came and ended."""
-    changes: list[_Change] = [(order.created_at, partial(engine.set_order, order)) for order in orders.values()]
+    """When orders came to their driver, and ended."""
+    changes: list[_Change] = [(_since(order), partial(engine.set_order, order)) for order in orders.values()]
     ends = (event for event in past.events if isinstance(event, Delivery) and event.kind in _ENDS)
     changes += [
         (event.detected_at, partial(engine.remove_order, event.order_id)) for event in ends if event.order_id in orders
@@ -148,13 +148,21 @@ def _changes(engine: Engine, orders: dict[str, Order], past: Past) -> list[_Chan
     return changes
 
 
+def _since(order: Order) -> float:
+    """Since when the order has this driver and this destination."""
+    return order.created_at if order.assigned_at is None else order.assigned_at
+
+
 def _comparable(engine: Engine, orders: dict[str, Order], event: Event) -> bool:
-    """Whether what was told may differ: of geofences as they are now, and of what orders show by themselves."""
+    """Whether what was told may differ: of geofences and orders as they are now, and what orders show by themselves."""
     if isinstance(event, Transition):
         since = engine.geofence_since(event.geofence_id)
         return since is not None and event.detected_at >= since
     assert isinstance(event, Delivery)
-    return event.order_id in orders and event.kind not in _OF_PEOPLE
+    order = orders.get(event.order_id)
+    if order is None or event.kind in _OF_PEOPLE:
+        return False
+    return order.assigned_at is None or event.detected_at >= order.assigned_at
 
 
 def _in_new_light(fix_time: Floats, flag: Flags, first_late: float, last_late: float) -> Bools:

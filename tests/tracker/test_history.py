@@ -214,6 +214,22 @@ def test_a_geofence_is_compared_only_since_it_is_as_it_is() -> None:
     assert at_once(retell(engine.beside(), past, T0, T0)).events == []
 
 
+def test_an_order_is_compared_only_since_its_driver_has_it() -> None:
+    """What was told of it before was of another driver or another destination."""
+    fixes, _ = dead_zone()
+    goal = order("o1", east=2000.0, north=400.0)
+    (arrived,) = (e for e in run(fixes, [list(range(len(fixes)))], [], [goal])[0] if e.kind == "driver_arrived")
+    engine = Engine(SETTINGS)
+    row = np.full(len(fixes), engine.driver_row("d"))
+    columns = (fixes.fix_time, fixes.latitude, fixes.longitude, fixes.speed, fixes.course, fixes.accuracy)
+    track = engine.ingest(FixBatch(row, *columns, fixes.fix_time)).track
+    later = replace(goal, assigned_at=T0 + 600.0)
+    past = Past(track, np.zeros(len(fixes), np.uint8), [], [arrived], [later])
+    assert at_once(retell(engine.beside(), past, T0, T0)).events == []
+    longer = Past(track, past.kind, [], [arrived], [replace(goal, assigned_at=T0)])
+    assert {e.kind for e in at_once(retell(engine.beside(), longer, T0, T0)).events} >= {"departed"}
+
+
 def test_who_is_inside_follows_from_what_was_detected_by_then() -> None:
     def event(kind: str, at: float, seen: float, **changes: object) -> Transition:
         return Transition(
