@@ -56,7 +56,6 @@ EFFECTS = (
     Effect("crossing", 3.0, per="crossing"),
     Effect("from edge to edge", 3.0, per="crossing"),
     Effect("turn", 1.0, per="crossing"),
-    Effect("turn, classes", 3.0, per="crossing"),
     Effect("trip", 1.0, per="trip"),
     Effect("trip, hour", 100.0, DAY_MIN, per="trip"),
     Effect("last, class", 1.0, per="trip"),
@@ -107,12 +106,11 @@ def _steps(trips: Trips) -> dict[str, Term]:
 
 def _crossings(trips: Trips) -> dict[str, Term]:
     """Effects of each edge, however long, and of what lies between it and the next."""
-    trip, road = trips.trip, _road(trips)
+    trip = trips.trip
     inner = np.flatnonzero(trip[1:] == trip[:-1])
     angle = turns(trips, inner)
     known = np.isfinite(angle)
     turn = np.digitize(np.where(known, angle, 0.0), TURNS)
-    pair = (road[inner] * (len(trips.classes) + 1) + road[inner + 1]) * (len(TURNS) + 1) + turn
     node = cell(trips.latitude[inner, 1], trips.longitude[inner, 1], 1.0)
     between = trip[inner], np.full(len(inner), PER_CROSSING)
     return {
@@ -120,7 +118,6 @@ def _crossings(trips: Trips) -> dict[str, Term]:
         "crossing": Term(between[0], node if trips.kind == "edges" else np.full(len(inner), -1), between[1]),
         "from edge to edge": Term(between[0], _pair(trips.edge[inner], trips.edge[inner + 1]), between[1]),
         "turn": Term(between[0], np.where(known, turn, -1), between[1]),
-        "turn, classes": Term(between[0], np.where(known, pair, -1), between[1]),
     }
 
 
