@@ -175,6 +175,72 @@ def send(
     asyncio.run(run())
 
 
+@app.command("import")
+def import_(
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILES", help="Fixes as .csv, .ndjson, .gpx or .geojson.", show_default=False),
+    ],
+    driver: Annotated[
+        str | None, typer.Option(help="Whose the fixes are that do not say so; of GPX, else the name of the file.")
+    ] = None,
+    store: Store = None,
+    config: ConfigFile = None,
+) -> None:
+    """Put recorded files into the store of a server that is not running.
+
+    As if drivers had sent them: importing again changes nothing.
+    """
+    from api.files import check_file
+    from api.imports import import_files, summary
+    from api.warm import warm_up
+    from storage import open_store
+
+    settings = load(config, store=store)
+
+    async def run() -> str:
+        opened = open_store(settings.store)
+        try:
+            await opened.open()
+            warm_up()
+            with progress("importing", sum(path.stat().st_size for path in files if path.is_file())) as advance:
+                counts = await import_files(
+                    opened, settings.engine, files, now=time.time(), driver_id=driver, progress=advance
+                )
+            return summary(counts, len(files), settings.store_name)
+        finally:
+            await opened.close()
+
+    for path in files:
+        check_file(path)
+    typer.echo(asyncio.run(run()))
+
+
+@app.command()
+def export(
+    driver: Annotated[str, typer.Option(help="Whose track.", show_default=False)],
+    from_: Annotated[
+        str | None, typer.Option("--from", metavar="TIME", help="ISO 8601 with an offset; else the first fix.")
+    ] = None,
+    to: Annotated[str | None, typer.Option(metavar="TIME", help="Not included; else past the last fix.")] = None,
+    format_: Annotated[str, typer.Option("--format", help="geojson, gpx, csv or mfjson.")] = "geojson",
+    simplify: Annotated[
+        float | None, typer.Option(metavar="METRES", help="Fewer vertices; at no time more than so far off.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Else standard output.")] = None,
+    store: Store = None,
+    config: ConfigFile = None,
+) -> None:
+    """Write a driver's stored track to a file.
+
+    A server may be running on the store meanwhile.
+    """
+    from api.exports import Export, export_track
+
+    settings = load(config, store=store)
+    asyncio.run(export_track(settings, Export.of(driver, from_, to, format_, simplify), out))
+
+
 @app.command()
 def loadtest(
     url: Annotated[str, typer.Option(help="ws://HOST:PORT of a running server.", show_default=False)],

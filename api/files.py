@@ -1,10 +1,12 @@
-"""Files the command line takes: fixes as CSV, NDJSON or GPX, orders and geofences as JSON."""
+"""Files the command line takes: fixes as CSV, NDJSON, GPX or GeoJSON, orders and geofences as JSON."""
 
 import codecs
 import csv
 import math
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
@@ -12,6 +14,7 @@ import msgspec
 import numpy as np
 
 from api.bodies import read_geofence, read_order
+from api.geojson import read_features
 from api.gpx import read_points
 from tracker.codec import parse_time, source_of
 from tracker.errors import InvalidInput
@@ -26,7 +29,8 @@ _FLAGS = {"": False, "0": False, "0.0": False, "false": False, "1": True, "1.0":
 T = TypeVar("T", Order, Geofence)
 
 Row = tuple[int, dict[str, Any]]
-"""Line and fields of one fix, as the file has them."""
+"""Line (or number of the feature) and fields of one fix, as the file has them."""
+Reader = Callable[[BinaryIO], Iterator[Row]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,24 +58,55 @@ class Fixes:
 
 
 def read_fixes(path: Path, driver_id: str | None = None) -> Fixes:
-    """All fixes of a CSV, NDJSON or GPX file; those without a driver are `driver_id`'s, in a GPX file its stem's.
+    """All fixes of a CSV, NDJSON, GPX or GeoJSON file.
+
+    Those without a driver are `driver_id`'s, in a GPX file its stem's.
 
     Raises InvalidInput that says which file, line and field cannot be read.
     """
+    with _opened(path) as (file, reader):
+        return _collect(reader(file), _owner(path, driver_id))
+
+
+def read_parts(
+    path: Path, driver_id: str | None, most: int, progress: Callable[[int], object] = lambda done: None
+) -> Iterator[Fixes]:
+    """The same in parts of at most so many fixes; `progress` is told the bytes read since the last call."""
+    with _opened(path) as (file, reader):
+        rows, told = reader(file), 0
+        while part := list(islice(rows, most)):
+            yield _collect(part, _owner(path, driver_id))
+            done = file.tell()
+            progress(done - told)
+            told = done
+
+
+def check_file(path: Path) -> None:
+    """Raises InvalidInput for a file that is not there or not of a known kind."""
+    with _opened(path):
+        pass
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[BinaryIO, Reader]]:
+    """The file and what reads it. Raises InvalidInput that begins with the path."""
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
-        raise InvalidInput(f"{path}: fixes are read from .csv, .ndjson, .jsonl and .gpx files")
-    if path.suffix.lower() == ".gpx":
-        driver_id = driver_id or path.stem
+        raise InvalidInput(f"{path}: fixes are read from {', '.join(_READERS)} files")
     try:
         with path.open("rb") as file:
-            return _collect(reader(file), driver_id)
+            yield file, reader
     except OSError as error:
         raise InvalidInput(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise InvalidInput(f"{path}: is not UTF-8 text") from None
     except InvalidInput as error:
         raise InvalidInput(f"{path}:{error}", field=error.field) from None
+
+
+def _owner(path: Path, driver_id: str | None) -> str | None:
+    """Whose the fixes are that do not say so."""
+    return driver_id or path.stem if path.suffix.lower() == ".gpx" else driver_id
 
 
 def read_orders(path: Path) -> list[Order]:
@@ -120,11 +155,13 @@ def _ndjson_rows(file: BinaryIO) -> Iterator[Row]:
                 raise InvalidInput(f"{line}: not a JSON object: {error}") from None
 
 
-_READERS: dict[str, Callable[[BinaryIO], Iterator[Row]]] = {
+_READERS: dict[str, Reader] = {
     ".csv": _csv_rows,
     ".ndjson": _ndjson_rows,
     ".jsonl": _ndjson_rows,
     ".gpx": read_points,
+    ".geojson": read_features,
+    ".json": read_features,
 }
 
 

@@ -7,19 +7,16 @@ from typing import Any
 import msgspec
 from starlette.responses import Response, StreamingResponse
 
-from api.formats import FORMATS
+from api.formats import FORMATS, written
+from api.history import boundaries, smoothed, thinned
 from api.http_requests import Call, Page, respond
 from geo.simplify import MAX_BOUND_M
-from storage.segments import keep
 from tracker.codec import Report, decode, iso
-from tracker.errors import Flag, InvalidInput, InvalidMessage, NotAllowed, Overloaded, StoreUnavailable, TrackerError
+from tracker.errors import InvalidInput, InvalidMessage, NotAllowed, Overloaded, StoreUnavailable, TrackerError
 from tracker.messages import Error, LocationAck
-from tracker.records import Delivery, Event, Track, Transition
-from tracker.tracks import simplified
+from tracker.records import Delivery, Event, Transition
 
 DAY_S = 86400.0
-AROUND_S = 300.0
-"""A smoothed track is smoothed in the light of so much before and after it."""
 LONGEST_S = 31 * DAY_S
 """The longest track of one request."""
 
@@ -62,7 +59,7 @@ async def get_track(call: Call) -> Response:
     """One driver's track in [from, to), by default the last 24 hours that there are.
 
     As measured; with `smooth=true` as it probably was, in the light of all fixes, and without the outliers among them.
-    With `simplify`, fewer vertices: at no time more than so many metres off.
+    With `simplify`, fewer vertices: at no time more than so many metres off, and exact at crossings and ends of stays.
     """
     driver_id, start, end = period_of_driver(call)
     bound = _bound(call)
@@ -70,29 +67,27 @@ async def get_track(call: Call) -> Response:
     if name not in FORMATS:
         raise InvalidInput(f"format: there are {', '.join(FORMATS)}", field="format")
     media_type, write = FORMATS[name]
-    if call.flag("smooth"):
-        track = await _smoothed(call, driver_id, start, end)
-    else:
-        track = await call.services.store.track(driver_id, start, end)
+    store, engine = call.services.store, call.services.engine
+    tracks = (
+        smoothed(store, engine, driver_id, start, end) if call.flag("smooth") else store.parts(driver_id, start, end)
+    )
     if bound is not None:
-        track = await asyncio.to_thread(simplified, track, bound)
-    return StreamingResponse(write(driver_id, track), media_type=media_type)
+        moments = await boundaries(store, call.services.config.engine, driver_id, start, end)
+        tracks = thinned(tracks, bound, moments)
+    return StreamingResponse(written(write(driver_id), tracks), media_type=media_type)
 
 
-async def _smoothed(call: Call, driver_id: str, start: float, end: float) -> Track:
-    """What lies around is read too, so that a track does not depend on where it is cut."""
-    around, kind = await call.services.store.fixes(driver_id, start - AROUND_S, end + AROUND_S)
-    fixes = keep(around, kind != Flag.COARSE)
-    found = await asyncio.to_thread(call.services.engine.smoothed, fixes)
-    wanted = (fixes.fix_time >= start) & (fixes.fix_time < end)
-    return keep(found.track, wanted & ~found.outlier)
+def of_driver(call: Call) -> str:
+    """The driver of the path. Raises NotAllowed for those who may not see their tracks."""
+    driver_id = call.id("driver_id")
+    if not call.viewer.is_office and not (call.viewer.role == "driver" and call.viewer.driver_id == driver_id):
+        raise NotAllowed("Only this driver and the office see a driver's track.")
+    return driver_id
 
 
 def period_of_driver(call: Call) -> tuple[str, float, float]:
     """The driver of the path and the period of the query. Raises NotAllowed, InvalidInput."""
-    driver_id = call.id("driver_id")
-    if not call.viewer.is_office and not (call.viewer.role == "driver" and call.viewer.driver_id == driver_id):
-        raise NotAllowed("Only this driver and the office see a driver's track.")
+    driver_id = of_driver(call)
     return driver_id, *_period(call, driver_id)
 
 
@@ -114,7 +109,7 @@ async def list_events(call: Call) -> Response:
     page = Page.of(call)
     start, end = call.time("from"), call.time("to")
     if start is not None and end is not None:
-        _check_period(start, end)
+        check_period(start, end)
     driver_id, order_id = call.query("driver"), call.query("order")
     if call.viewer.role == "customer":
         if order_id is None:
@@ -157,15 +152,16 @@ def _period(call: Call, driver_id: str) -> tuple[float, float]:
         start = end - DAY_S
     if end is None:
         end = start + DAY_S
-    _check_period(start, end)
-    if end - start > LONGEST_S:
-        raise InvalidInput(f"from: ask for at most {LONGEST_S / DAY_S:.0f} days at once", field="from")
+    check_period(start, end, LONGEST_S)
     return start, end
 
 
-def _check_period(start: float, end: float) -> None:
+def check_period(start: float, end: float, longest_s: float = math.inf) -> None:
+    """Raises InvalidInput for a time that ends before it begins, or is too long."""
     if end < start:
         raise InvalidInput("from: lies after to", field="from")
+    if end - start > longest_s:
+        raise InvalidInput(f"from: ask for at most {longest_s / DAY_S:.0f} days at once", field="from")
 
 
 def _place(cursor: str) -> tuple[float, str, int]:

@@ -5,9 +5,12 @@ import threading
 
 import numpy as np
 
+from geo.fences import Circle
+from geo.passes import Legs, passes
 from geo.simplify import simplify
 from tracker.codec import decode
 from tracker.engine import Engine
+from tracker.printing import TIME, rows
 from tracker.records import Destination, FixBatch, Floats, Geofence, Order, Route
 from tracker.settings import EngineSettings
 
@@ -46,6 +49,9 @@ def _rehearse() -> None:
         updates = engine.ingest(_drive(driver, first + np.arange(100.0)))
         engine.smoothed(updates.track)
     simplify(np.arange(3.0), np.zeros(3), np.zeros(3), 10.0)
+    rows([b"{0},{1}"], None, (np.zeros(2), np.zeros(2)), (TIME, 3))
+    zero, one = np.zeros(1), np.ones(1)
+    passes(Legs(np.zeros(1, np.int64), zero, zero, zero, one, one, one), Circle(0.0, 0.0, 1.0), 0.0, 1.0)
 
 
 def _drive(driver: int, second: Floats) -> FixBatch:

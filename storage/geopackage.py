@@ -55,6 +55,7 @@ class GeoPackage(Questions):
         "rtree_tracks_path AS r CROSS JOIN tracks AS t ON t.id = r.id WHERE r.maxx >= $1 AND r.minx <= $2 "
         "AND r.maxy >= $3 AND r.miny <= $4 AND t.end_time >= $5 AND t.start_time < $6"
     )
+    overlap_aside = overlap
 
     def __init__(self, path: Path) -> None:
         self.epoch = ""

@@ -46,6 +46,8 @@ class Passing(Reading):
 
     overlap: str
     """SQL: rows `t` of `tracks` whose path may touch the box ($1, $3, $2, $4) at a time from $5 to $6."""
+    overlap_aside: str
+    """The same of the few rows whose kind is not 0."""
 
     async def passes(self, shape: Circle | Area, start: float, end: float) -> list[Pass]:
         """As in Store."""
@@ -106,7 +108,7 @@ class Passing(Reading):
     async def _disturbed(self, boxes: Sequence[Box], start: float, end: float, rows: Sequence[Row]) -> list[Span]:
         """What to read as a whole: around late fixes and judgements, and all that was found of their drivers."""
         sql = (
-            f"SELECT t.driver_id, t.start_time, t.end_time FROM {self.overlap} "  # noqa: S608
+            f"SELECT t.driver_id, t.start_time, t.end_time FROM {self.overlap_aside} "  # noqa: S608
             f"AND t.kind <> 0 AND (t.kind = 2 OR {_JUDGED})"
         )
         values = [(w, e, s, n, start - CONNECT_WITHIN_S, end + CONNECT_WITHIN_S) for w, s, e, n in boxes]

@@ -78,6 +78,10 @@ class PostGIS(Questions):
         f"BETWEEN floor($5::double precision / 3600) AND floor(($6::double precision + {REACH_S}) / 3600) "
         f"AND t.end_time >= $5 AND t.end_time < $6 + {REACH_S} AND t.start_time < $6"
     )
+    overlap_aside = (
+        "segments AS t WHERE segment_path(t.path) && ST_MakeEnvelope($1, $3, $2, $4, 4326) "
+        f"AND t.end_time >= $5 AND t.end_time < $6 + {REACH_S} AND t.start_time < $6"
+    )
 
     def __init__(self, url: str) -> None:
         self.epoch = ""

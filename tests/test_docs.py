@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from scripts.reference import TARGET, reference
-from tests.site import site
+from tests.site import OFFICE, site
 
 ROOT = Path(__file__).parents[1]
 
@@ -20,6 +20,24 @@ async def test_every_metric_is_in_the_reference(sqlite_url: str) -> None:
     names = set(re.findall(r"^# TYPE (tracker_\w+)", exposed, re.MULTILINE))
     described = set(re.findall(r"^\| `(tracker_\w+)", TARGET.read_text("utf-8"), re.MULTILINE))
     assert names == described
+
+
+async def test_every_question_of_the_history_page_is_answered(sqlite_url: str) -> None:
+    page = (ROOT / "docs" / "history.md").read_text("utf-8")
+    asked = re.findall(
+        r'^    curl -H "Authorization: Bearer \$TOKEN" "\$TRACKER/api/v1/(.+?)"(?: -d \'(.+)\')?$', page, re.MULTILINE
+    )
+    assert len(asked) == page.count("    curl ") > 8
+    async with site(sqlite_url) as here:
+        await here.put(
+            "geofences/depot",
+            {"type": "Feature", "geometry": {"type": "Point", "coordinates": [121.5654, 25.033]}, "radius": 50},
+        )
+        await here.drive("D1", [0.0, 100.0], [-500.0, 500.0])
+        for path, body in asked:
+            answer = await here.ask(OFFICE, "POST" if body else "GET", path, content=body)
+            assert answer.status_code == 200, (path, answer.text)
+            assert "D1" in answer.text or '"stays":[]' in answer.text or '"trips":[' in answer.text, (path, answer.text)
 
 
 def test_every_close_code_is_in_the_reference() -> None:

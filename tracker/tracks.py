@@ -1,7 +1,6 @@
 """From the fixes of a batch to what they draw: legs for the fences, runs for the store."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from math import hypot, inf, isnan, nan
 from typing import Any
 
@@ -10,7 +9,6 @@ import numpy as np
 from geo.compiled import compiled
 from geo.earth import distance, metric_scale, wrapped
 from geo.motion import ACCURACY_PER_SIGMA
-from geo.simplify import simplify
 from tracker.drivers import DriverTable
 from tracker.errors import Flag
 from tracker.gate import run_starts
@@ -205,22 +203,4 @@ def batch_of(track: Track, row: Callable[[str], int]) -> FixBatch:
         track.accuracy,
         track.fix_time,
         track.source,
-    )
-
-
-def simplified(track: Track, bound_m: float) -> Track:
-    """A track of one run with fewer vertices; no fix is further from where it says the driver was than the bound."""
-    if not len(track):
-        return track
-    index, latitude, longitude = simplify(track.fix_time, track.latitude, track.longitude, bound_m)
-    return replace(
-        track,
-        offset=np.array([0, len(index)]),
-        fix_time=track.fix_time[index],
-        latitude=latitude,
-        longitude=longitude,
-        speed=track.speed[index],
-        course=track.course[index],
-        accuracy=track.accuracy[index],
-        source=track.source[index],
     )

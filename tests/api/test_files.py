@@ -92,7 +92,7 @@ HEADER = "driver_id,timestamp,latitude,longitude,received_at\n"
         ("f.ndjson", "\n[1]\n", "f.ndjson:2: not a JSON object"),
         ("f.gpx", '<gpx>\n<trkpt lat="1" lon="2"></trkpt></gpx>', "f.gpx:2: timestamp: is required"),
         ("f.gpx", "<gpx>", "f.gpx:1: not a valid XML file"),
-        ("f.txt", "", "fixes are read from .csv, .ndjson, .jsonl and .gpx files"),
+        ("f.txt", "", "fixes are read from .csv, .ndjson, .jsonl, .gpx, .geojson, .json files"),
     ],
 )
 def test_what_cannot_be_read_is_named_with_file_line_and_field(write, name, content, sentence):

@@ -156,6 +156,40 @@ def test_replay_writes_its_files(tracker, fixes):
     ]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["import"], "Missing argument 'FILES'"),
+        (["import", "none.csv"], "none.csv: No such file or directory"),
+        (["import", "fixes.shp"], "fixes.shp: fixes are read from .csv, .ndjson"),
+        (["export", "--format", "csv"], "Missing option '--driver'"),
+        (["export", "--driver", "A", "--format", "shp"], '--format: "shp" is not one of geojson'),
+        (["export", "--driver", "A"], "there is no store data/tracker.gpkg; run `tracker migrate` first"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_cannot_be_imported_or_exported_is_one_line(tracker, fixes, arguments, sentence):
+    assert sentence in refused(tracker(*arguments))
+
+
+def test_import_and_export_go_round(tracker, fixes, sqlite_url):
+    first = tracker("import", "fixes.csv", "--store", sqlite_url)
+    assert first.out.startswith("2 fixes of 1 files: 2 new, 0 stored before; in ")
+    assert first.status == 0
+    assert tracker("import", "fixes.csv", "--store", sqlite_url).out.startswith("2 fixes of 1 files: 0 new, 2 stored")
+    found = tracker("export", "--driver", "DRIVER789", "--format", "csv", "--store", sqlite_url)
+    assert found.out.splitlines()[1] == "DRIVER789,2025-01-20T10:30:00Z,25.033,121.5654,,,,,"
+
+
+async def test_import_does_not_disturb_a_server_and_export_does_not_mind_one(fixes, sqlite_url, tmp_path):
+    async with running_server(sqlite_url, tmp_path):
+        refused = await asyncio.to_thread(command, "import", "fixes.csv", "--store", sqlite_url, cwd=tmp_path)
+        nothing = await asyncio.to_thread(command, "export", "--driver", "x", "--store", sqlite_url, cwd=tmp_path)
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("tracker: Another tracker server is writing to this store; stop it first")
+    assert (nothing.returncode, nothing.stderr) == (2, 'tracker: there is no fix of the driver "x" in that time\n')
+
+
 def test_migrate_makes_a_store_and_again_leaves_it_be(tracker, tmp_path):
     for _ in range(2):
         result = tracker("migrate", "--store", "sqlite:///new/tracker.gpkg")

@@ -4,7 +4,7 @@ from tests.fixes import T0, batch
 from tracker.engine import Engine
 from tracker.errors import Flag
 from tracker.settings import EngineSettings
-from tracker.tracks import batch_of, legs, runs_aside, simplified
+from tracker.tracks import batch_of, legs, runs_aside
 
 
 def test_legs_join_each_position_to_the_one_before_it() -> None:
@@ -46,16 +46,3 @@ def test_a_track_becomes_a_batch_again() -> None:
     again = batch_of(track, engine.driver_row)
     assert [engine.driver_ids[d] for d in again.driver] == ["b", "a", "a"]
     assert (again.fix_time - T0).tolist() == [5.0, 3.0, 4.0]
-
-
-def test_a_simplified_track_keeps_its_ends_and_what_was_measured_at_each_vertex() -> None:
-    engine = Engine(EngineSettings())
-    t = np.arange(0.0, 300.0)
-    track = engine.ingest(batch(engine, "a", t, np.minimum(10 * t, 1500.0), speed=t)).track
-    few = simplified(track, 5.0)
-    assert len(few) == 1 and few.offset.tolist() == [0, len(few.fix_time)]
-    assert 3 <= len(few.fix_time) <= 5
-    np.testing.assert_array_equal(few.speed, few.fix_time - T0)
-    assert (few.latitude[-1], few.longitude[-1]) == (track.latitude[-1], track.longitude[-1])
-    none = engine.ingest(batch(engine, "a", t, 0.0)).track
-    assert len(none) == 0 and simplified(none, 5.0) is none
