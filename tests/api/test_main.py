@@ -223,7 +223,7 @@ async def test_send_ends_when_a_server_has_acknowledged_everything(fixes, sqlite
     assert first.stdout == "2 sent, 2 of 2 acknowledged, 2 accepted, 0 duplicates, 0 rejected, 0 reconnects\n"
     assert again.stdout == "2 sent, 2 of 2 acknowledged, 0 accepted, 2 duplicates, 0 rejected, 0 reconnects\n"
     assert other.returncode == 2
-    assert "tracker: the server does not let this token send locations (4403" in other.stderr
+    assert "tracker: the server does not let this token in here (4403" in other.stderr
     assert token not in server.log
 
 

@@ -67,7 +67,7 @@ def test_an_event_comes_back_from_its_row(event: Event):
 
 def test_a_message_comes_back_byte_for_byte():
     message = Message(event_id="e1", topic="order:O1", body=b'{"b":1, "a":"\\u0000"}', created_at=1.5, priority="high")
-    columns = ("topic", "seq", "event_id", "priority", "created_at", "body")
+    columns = ("topic", "seq", "event_id", "priority", "created_at", "body", "waits_until")
     assert rows.message(dict(zip(columns, rows.message_values(message, 7), strict=True))) == (7, message)
 
 
