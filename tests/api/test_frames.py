@@ -5,7 +5,7 @@ import itertools
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from websockets.frames import Close, Frame, Opcode
+from websockets.frames import Close, CloseCode, Frame, Opcode
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
@@ -44,6 +44,8 @@ def ours(pieces: list[bytes]) -> tuple[list[tuple[int, bool, bytes]], int | None
             for opcode, fin, data in reader.receive(piece):
                 if opcode == Opcode.CLOSE:
                     close_code(data)
+                    if reader._fragments >= 0:  # RFC 6455 allows it, the library does not
+                        return seen, CloseCode.PROTOCOL_ERROR
                 seen.append((opcode, fin, data))
                 if opcode == Opcode.CLOSE:
                     return seen, None

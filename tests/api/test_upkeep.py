@@ -63,8 +63,7 @@ async def test_a_server_does_it_by_itself_while_fixes_come_in(store_url: str):
                 await here.drive("D2", [here.clock.now - T0], [0.0])
                 here.clock.now += 1.0
         assert await rows_of(here.services.store, "D1") == 1
-        metrics = (await here.http.get("/metrics")).text
-        assert 'tracker_upkeep_total{work="merged_hours"} 1.0' in metrics
+        assert 'tracker_upkeep_total{work="merged_hours"} 1.0' in await here.metrics()
 
 
 async def test_a_fix_of_the_current_hour_is_left_alone(store: Store):

@@ -49,8 +49,10 @@ async def stored(url: str) -> int:
 
 async def retries(server: LiveServer) -> float:
     """How often the server has tried again to store something."""
-    async with httpx.AsyncClient() as http:
-        lines = (await http.get(f"{server.url}/metrics")).text.splitlines()
+    authorization = {"Authorization": f"Bearer {server.token('U1', 'office')}"}
+    async with httpx.AsyncClient(headers=authorization) as http:
+        answer = await http.get(f"{server.url}/metrics")
+    lines = answer.raise_for_status().text.splitlines()
     return sum(float(line.split()[-1]) for line in lines if line.startswith("tracker_commit_retries_total"))
 
 
