@@ -33,6 +33,14 @@ class Mailroom:
         box = self._boxes.setdefault(topic, Mailbox(self._services.config.ack_retry_s))
         box.enter(outbox)
 
+    def leave(self, topic: str, outbox: Outbox) -> None:
+        """A connection has ended."""
+        box = self._boxes.get(topic)
+        if box is not None:
+            box.leave(outbox)
+            if not box.readers:
+                del self._boxes[topic]
+
     async def open(self, topic: str, outbox: Outbox) -> int:
         """Send a connection what waits, the most urgent first; the newest seq that it holds, 0 where nothing waits.
 
@@ -100,7 +108,7 @@ class Mailroom:
         now = self._services.clock()
         if now >= self._next_look:
             self._next_look = now + TICK_S
-            for topic, box in list(self._boxes.items()):
+            for topic, box in [(topic, box) for topic, box in self._boxes.items() if len(box)]:
                 self._look_after(topic, box, now)
         if self._settled:
             settled, self._settled = self._settled, set()
@@ -109,12 +117,6 @@ class Mailroom:
             future.add_done_callback(lambda _: self._committing.difference_update(settled))
 
     def _look_after(self, topic: str, box: Mailbox[Outbox], now: float) -> None:
-        for outbox in box.readers:
-            if outbox.closed:
-                box.leave(outbox)
-        if not box.readers:
-            del self._boxes[topic]
-            return
         self._settle(topic, box.take_expired(now), "expired")
         for seq in box.take_due(now):
             for outbox in box.readers:

@@ -294,6 +294,7 @@ class WebSocket(asyncio.Protocol):
     def _forget(self) -> None:
         self._services.hub.drop(self._outbox)
         if self._session is not None and not self._forgotten:
+            self._session.end()
             viewer = self._session.viewer
             self._shell.users.remove(viewer.user_id, self)
             if self._services.instance is not None:

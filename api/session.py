@@ -90,6 +90,10 @@ class Session:
         self._services.hub.hold(self._mailbox, self._outbox)
         self._go_on(self._open_mailbox())
 
+    def end(self) -> None:
+        """The connection is no more."""
+        self._services.mailroom.leave(self._mailbox, self._outbox)
+
     def handle(self, message: Report | ClientMessage, received_at: float) -> None:
         """Do what a message asks for; whatever goes wrong is answered with an `error` and harms nothing else."""
         try:
