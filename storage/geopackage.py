@@ -152,7 +152,9 @@ class GeoPackage(Questions):
         connection.create_function("ST_IsEmpty", 1, lambda path: path is None, deterministic=True)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")  # a commit is on the disk when it returns
-        connection.execute("PRAGMA cache_size = -65536")  # KiB: a tick of a fleet touches as many pages of the R-tree as rows
+        connection.execute(
+            "PRAGMA cache_size = -65536"
+        )  # KiB: a tick of a fleet touches as many pages of the R-tree as rows
         connection.execute(HISTORY)
         applied = {row["version"]: row["checksum"] for row in connection.execute(APPLIED)}
         for migration in pending(migrations("sqlite"), applied):
