@@ -1,4 +1,4 @@
-"""Load the engine's compiled code, or compile it where no cache has it yet, before anyone waits for it."""
+"""Load all compiled code, or compile it where no cache has it yet, before anyone waits for it."""
 
 import sys
 import threading
@@ -8,6 +8,8 @@ import numpy as np
 from geo.fences import Circle
 from geo.passes import Legs, passes
 from geo.simplify import simplify
+from storage.packing import copy_of, pack_times, unpack_times, vertices_of
+from storage.segments import Rows as StoredRows
 from tracker.codec import decode
 from tracker.engine import Engine
 from tracker.printing import TIME, rows
@@ -17,6 +19,7 @@ from tracker.settings import EngineSettings
 NOTICE_AFTER_S = 3.0
 """Loading from the cache takes less than this."""
 _T0 = 1_760_000_000.0
+_PATH = b"\xe2\x08\x62\x01\0\0\0"  # of one vertex, as a store has it
 _SQUARE = [[[0.0, 0.0], [0.01, 0.0], [0.01, 0.01], [0.0, 0.01], [0.0, 0.0]]]
 
 
@@ -50,6 +53,10 @@ def _rehearse() -> None:
         engine.smoothed(updates.track)
     simplify(np.arange(3.0), np.zeros(3), np.zeros(3), 10.0)
     rows([b"{0},{1}"], None, (np.zeros(2), np.zeros(2)), (TIME, 3))
+    stored = StoredRows.of(updates.track)
+    copy_of(stored.track, stored.start, stored.end, [pack_times(stored.track.fix_time)] * len(stored.track))
+    vertices_of([_PATH])
+    unpack_times(pack_times(stored.track.fix_time))
     zero, one = np.zeros(1), np.ones(1)
     passes(Legs(np.zeros(1, np.int64), zero, zero, zero, one, one, one), Circle(0.0, 0.0, 1.0), 0.0, 1.0)
 

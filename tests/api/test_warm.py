@@ -13,7 +13,10 @@ DRIVEN = """
 import json, sys
 from numba.core.registry import CPUDispatcher
 from api.warm import warm_up
+from storage.packing import copy_of, pack_times, unpack_times, vertices_of
+from storage.segments import Rows
 from tests.fixes import batch
+from tests.tracks import run
 from tests.tracker.test_engine import fence, fleet
 from tests.tracker.test_deliveries import order
 from tracker.codec import decode
@@ -21,7 +24,7 @@ from tracker.engine import Engine
 from tracker.settings import EngineSettings
 
 def compiled():
-    ours = [vars(module) for name, module in sys.modules.items() if name.startswith(("geo.", "tracker."))]
+    ours = [vars(module) for name, module in sys.modules.items() if name.startswith(("geo.", "tracker.", "storage."))]
     kernels = {value for names in ours for value in names.values() if isinstance(value, CPUDispatcher)}
     return {kernel.py_func.__qualname__: len(kernel.signatures) for kernel in kernels}
 
@@ -37,6 +40,11 @@ engine.ingest(whole)
 engine.ingest(whole)
 engine.ingest(batch(engine, ["a", "b"], [50.0, 40.0], [0.0, 0.0]))
 decode(json.dumps({"type": "location_batch", "seq": 1, "columns": {"latitude": [1], "longitude": [2]}}).encode(), 1.0)
+rows = Rows.of(run("a", [1, 2, 3]))
+copy_of(rows.track, rows.start, rows.end, rows.fix_times)
+copy_of(rows.track, rows.start, rows.end, [pack_times(rows.start)])
+vertices_of([])
+unpack_times(pack_times(rows.end))
 after = compiled()
 print({name: n for name, n in after.items() if n != before.get(name)})
 """
