@@ -1,8 +1,9 @@
 """The parts of a server that writes to a store: made, set going, and ended without losing anything."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
+from typing import Any
 
 import structlog
 
@@ -70,17 +71,23 @@ async def restore(services: Services) -> None:
 async def start(services: Services) -> list["asyncio.Task[None]"]:
     """Set everything going; the tasks that do it."""
     await services.writer.start()
-    works = {
-        "flush": _flush_forever(services),
-        "learning": learn_forever(services),
-        "historian": services.historian.work(),
-        "upkeep": services.upkeep.work(),
-        "beat": services.meters.beat(),
-    }
-    services.works = [asyncio.create_task(work, name=name) for name, work in works.items()]
-    for task in services.works:
+    return keep_going(
+        services,
+        flush=_flush_forever(services),
+        learning=learn_forever(services),
+        historian=services.historian.work(),
+        upkeep=services.upkeep.work(services.meters),
+        beat=services.meters.beat(),
+    )
+
+
+def keep_going(services: Services, **works: Coroutine[Any, Any, None]) -> list["asyncio.Task[None]"]:
+    """Tasks that do these works for as long as the server runs; `/healthz` tells of one that has ended."""
+    tasks = [asyncio.create_task(work, name=name) for name, work in works.items()]
+    for task in tasks:
         task.add_done_callback(partial(_mourn, services))
-    return services.works
+    services.works += tasks
+    return tasks
 
 
 async def stop(services: Services, tasks: list["asyncio.Task[None]"]) -> None:

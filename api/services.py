@@ -1,4 +1,4 @@
-"""What the parts of a running server are; made by `api.app`, handed to every connection and request."""
+"""What the parts of a running server are; made by `api.assembly`, handed to every connection and request."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

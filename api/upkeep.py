@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import structlog
 
 from api.config import Config
+from api.meters import Meters
 from storage.erasing import older, older_messages
 from storage.segments import HOUR_S
 from storage.store import Commit, Committed, Compaction, Store
@@ -32,8 +33,8 @@ class Upkeep:
         self.counts: Counter[str] = Counter(merged_hours=0, simplified_hours=0, dropped_tracks=0, deleted_rows=0)
         """What was done since the start."""
 
-    async def work(self) -> None:
-        """For ever; what fails is logged, and due again the next time."""
+    async def work(self, meters: Meters) -> None:
+        """For ever; what fails is logged and counted, and due again the next time."""
         while True:
             try:
                 async for took in self.steps():
@@ -42,6 +43,7 @@ class Upkeep:
                 log.info("upkeep waits for the store")
             except Exception:
                 log.exception("upkeep failed")
+                meters.failures["upkeep"] += 1
             await asyncio.sleep(max(self._config.upkeep_every_s, 1.0))
 
     async def steps(self) -> AsyncIterator[float]:

@@ -154,6 +154,7 @@ class Shield:
         except Exception as error:
             if not isinstance(error, TrackerError):
                 log.exception("internal error", **_named(scope))
+                scope["app"].state.services.meters.failures["http"] += 1
                 error = TrackerError()
             if status:
                 raise  # too late to say so: the connection ends, so that nobody takes half an answer for a whole one

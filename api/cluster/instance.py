@@ -13,7 +13,7 @@ from typing import Literal
 
 import structlog
 
-from api.assembly import assemble, restore, start, stop
+from api.assembly import assemble, keep_going, restore, start, stop
 from api.auth import Authenticator
 from api.cluster.bus import AGAIN_S, UNREACHABLE, Bus, end
 from api.cluster.edge import EdgeLine
@@ -100,7 +100,7 @@ class Instance:
             await store.close()
             raise
         self.bus.start()
-        self._always = [asyncio.create_task(work) for work in (self.users.work(), self._live())]
+        self._always = keep_going(self.services, users=self.users.work(), life=self._live())
         log.info("instance", role=self.role, instance=self.id, redis=self._config.redis_name)
         return self.services
 
@@ -137,8 +137,13 @@ class Instance:
         services.line = self._edge_line = line
         services.office = EdgeOffice(services, self._requests)
         services.forward = self._requests.forward
-        works = (topics.watch(), line.watch(), self._flush(services))
-        self._tasks = [asyncio.create_task(work) for work in works]
+        self._tasks = keep_going(
+            services,
+            topics=topics.watch(),
+            reports=line.watch(),
+            flush=self._flush(services),
+            beat=services.meters.beat(),
+        )
 
     async def _be_engine(self, services: Services) -> None:
         """Take what other instances send. `services` are going, and may not be those of this instance yet."""
@@ -150,7 +155,7 @@ class Instance:
         self._relay = relay
         self.role, self.engine_seen = "engine", True
         self.bus.subscribe([self._names.engine])
-        self._tasks += [asyncio.create_task(work) for work in (relay.read(), relay.keep_looking())]
+        self._tasks += keep_going(services, reports=relay.read(), topics=relay.keep_looking())
 
     async def _take_over(self) -> None:
         """Become the engine, if the store lets us; connections stay and notice nothing."""
@@ -165,6 +170,7 @@ class Instance:
         assert line is not None
         fresh = assemble(self._config, self._clock, store, self._hub, self._authenticator)
         fresh.fail = lambda error: services.fail(error)
+        fresh.mailroom, fresh.meters, fresh.scoreboard = services.mailroom, services.meters, services.scoreboard
         try:
             await restore(fresh)
             heard = await topics.stop()
@@ -178,9 +184,9 @@ class Instance:
             if topic.startswith(AREA):
                 await fresh.line.positions(topic)
         former = services.store
-        for part in ("store", "writer", "engine", "line", "mailroom", "office", "historian", "teacher", "upkeep"):
+        for part in ("store", "writer", "engine", "line", "office", "historian", "teacher", "upkeep"):
             setattr(services, part, getattr(fresh, part))
-        services.forward = None
+        services.works, services.forward = [*self._always, *self._tasks], None
         line.hand_over(services.line)
         self._topics = self._edge_line = None
         await former.close()
@@ -208,6 +214,7 @@ class Instance:
                     log.warning("could not take over", error=error.code)
                 except Exception:
                     log.exception("could not take over")
+                    self.services.meters.failures["takeover"] += 1
             await asyncio.sleep(self._config.lease_s / 4)
 
     async def _say_so(self) -> None:

@@ -155,6 +155,7 @@ class Relay:
         except Exception as error:
             if not isinstance(error, TrackerError):
                 log.exception("request of an instance failed", instance=request.instance)
+                self._services.meters.failures["relay"] += 1
                 error = TrackerError()
             self._refuse(request, error)
         else:

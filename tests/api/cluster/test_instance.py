@@ -23,6 +23,7 @@ async def test_a_killed_engine_is_replaced_and_nothing_is_lost(postgres_url: str
     await engine.start()
     async with site(postgres_url, redis=redis.url, lease_s=1.0, drain_s=0.0, max_connections_per_user=2) as edge:
         await ready(edge)
+        assert {work.get_name() for work in edge.services.works} >= {"flush", "reports", "topics", "users", "life"}
         await edge.put("orders/O1", order_body())
         async with listening(edge, DRIVER) as driver, listening(edge, CUSTOMER) as customer:
             await customer.subscribe("order:O1")
@@ -35,6 +36,12 @@ async def test_a_killed_engine_is_replaced_and_nothing_is_lost(postgres_url: str
                 await driver.report(seq, 10 * seq, 10 * seq + 1)
                 assert (await driver.until("location.ack", seq=seq))["accepted"] == 2
             assert (await edge.http.get("/readyz")).json()["role"] == "engine"
+            assert (await edge.http.get("/healthz")).status_code == 200
+            assert "tracker_ack_seconds_count 0.0" not in await edge.metrics()
+            await edge.services.publisher.send_to_user("C1", {"message": "after the takeover"})
+            letter = await customer.until("notification")
+            await customer.send("ack", channel="user:C1", seq=letter["seq"])
+            await until(lambda: edge.services.mailroom.counts["acknowledged"] == 1)
             await driver.send("order_update", order_id="O1", status="delivered")
             await customer.until("delivery.update", status="delivered")
             stored = await edge.services.store.track("D1", T0, T0 + 100)
