@@ -15,6 +15,7 @@ import typer
 from api import eta, maintenance
 from api.auth import sign_for
 from api.config import Config, engine_settings, load
+from api.maintenance import ConfigFile, StoreURL
 from api.progress import progress
 from tracker.channels import Role
 from tracker.errors import InvalidInput, TrackerError
@@ -34,14 +35,9 @@ for command in (maintenance.maintain, maintenance.forget, maintenance.doctor):
 
 Host = Annotated[str | None, typer.Option(help="Address to listen on; else 127.0.0.1.")]
 Port = Annotated[int | None, typer.Option(help="Port to listen on; else 8000.")]
-Store = Annotated[
-    str | None,
-    typer.Option(metavar="URL", help="sqlite:///FILE.gpkg or postgresql://USER@HOST/DATABASE; else data/tracker.gpkg."),
-]
 Redis = Annotated[
     str | None, typer.Option(metavar="URL", help="redis://HOST:PORT, for several instances on one PostGIS store.")
 ]
-ConfigFile = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="TOML file with settings.")]
 LogFormat = Annotated[str | None, typer.Option(help="console for people, json for machines.", metavar="FORMAT")]
 FixesFile = Annotated[Path, typer.Argument(metavar="FIXES", help="Fixes as .csv, .ndjson or .gpx.", show_default=False)]
 
@@ -50,7 +46,7 @@ FixesFile = Annotated[Path, typer.Argument(metavar="FIXES", help="Fixes as .csv,
 def serve(
     host: Host = None,
     port: Port = None,
-    store: Store = None,
+    store: StoreURL = None,
     redis: Redis = None,
     config: ConfigFile = None,
     log_format: LogFormat = None,
@@ -66,7 +62,11 @@ def serve(
 
 @app.command()
 def demo(
-    host: Host = None, port: Port = None, store: Store = None, config: ConfigFile = None, log_format: LogFormat = None
+    host: Host = None,
+    port: Port = None,
+    store: StoreURL = None,
+    config: ConfigFile = None,
+    log_format: LogFormat = None,
 ) -> None:
     """Run the server with a simulated fleet.
 
@@ -184,7 +184,7 @@ def import_(
     driver: Annotated[
         str | None, typer.Option(help="Whose the fixes are that do not say so; of GPX, else the name of the file.")
     ] = None,
-    store: Store = None,
+    store: StoreURL = None,
     config: ConfigFile = None,
 ) -> None:
     """Put recorded files into the store of a server that is not running.
@@ -228,7 +228,7 @@ def export(
         float | None, typer.Option(metavar="METRES", help="Fewer vertices; at no time more than so far off.")
     ] = None,
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Else standard output.")] = None,
-    store: Store = None,
+    store: StoreURL = None,
     config: ConfigFile = None,
 ) -> None:
     """Write a driver's stored track to a file.
@@ -278,7 +278,7 @@ def loadtest(
 
 
 @app.command()
-def migrate(store: Store = None, config: ConfigFile = None) -> None:
+def migrate(store: StoreURL = None, config: ConfigFile = None) -> None:
     """Create the store or update its schema."""
     from storage import open_store
 

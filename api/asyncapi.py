@@ -50,7 +50,10 @@ CARRIES: dict[str, tuple[tuple[type[ServerMessage], ...], str]] = {
         "that driver; office, admin, service",
     ),
     "geofence:{id}": ((messages.GeofenceEvent, messages.EventAmended), "office, admin, service"),
-    "area:{minLon},{minLat},{maxLon},{maxLat}": ((messages.DriverLocation,), "office, admin, service"),
+    "area:{minLon},{minLat},{maxLon},{maxLat}": (
+        (messages.DriverLocation, messages.DriverStatus),
+        "office, admin, service",
+    ),
     "user:{id}": ((messages.Notification, messages.DeliveryUpdate), "that user, who is in it from the start"),
 }
 """What a client can subscribe to: which messages it brings, and who may."""

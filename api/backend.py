@@ -21,7 +21,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from tracker.errors import ConfigurationError, Overloaded, TrackerError
+from tracker.errors import ConfigurationError, Overloaded, TrackerError, told
 from tracker.publications import QueuePriority
 
 __all__ = [
@@ -180,12 +180,8 @@ def _publisher() -> AnyPublisher:
 def _refusal(answer: bytes) -> TrackerError:
     """The error that a server answered, as the same error here."""
     try:
-        told = msgspec.json.decode(answer)["error"]
-        code, message, field = told["code"], told["message"], told.get("field")
+        refused = msgspec.json.decode(answer)["error"]
+        code, message, field = refused["code"], refused["message"], refused.get("field")
     except (msgspec.DecodeError, KeyError, TypeError):
         return TrackerError("The server's answer is not that of a tracker.")
-    pending: list[type[TrackerError]] = [TrackerError]
-    for kind in pending:
-        pending += kind.__subclasses__()
-    kind = next((kind for kind in pending if kind.code == code), TrackerError)
-    return kind(message, field=field)
+    return told(code, message, field)

@@ -16,11 +16,8 @@ from websockets.exceptions import ConnectionClosed
 
 from api.client import Client, Token
 from api.fix_buffer import FixBuffer
-from tracker.errors import Overloaded, StoreUnavailable, TrackerError
+from tracker.errors import SEND_AGAIN
 from tracker.messages import Fix, LocationBatch
-
-_TEMPORARY = {error.code for error in (Overloaded, StoreUnavailable, TrackerError)}
-"""Errors after which the same batch may be sent again."""
 
 
 @dataclass(slots=True)
@@ -107,7 +104,7 @@ class DriverClient(Client):
             self.tally.duplicates += message["duplicates"]
             self._settle(batch, [refused["code"] for refused in message["rejected"]])
         elif batch is not None and message.get("type") == "error" and message.get("ref") == batch.seq:
-            if message["code"] in _TEMPORARY:
+            if message["code"] in SEND_AGAIN:
                 self._postponed = True
             else:
                 self._settle(batch, [message["code"]] * len(batch.fixes or ()))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from api.assembly import TAIL_S
 from api.files import Fixes, read_parts
 from storage.store import Commit, Store
 from tracker.engine import Engine
@@ -20,8 +21,6 @@ from tracker.settings import EngineSettings
 
 PART = 50_000
 """Fixes of one transaction."""
-TAIL_S = 120.0
-"""So much of each driver's track warms the filter up, as at the start of a server."""
 
 
 async def import_files(

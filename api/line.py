@@ -13,7 +13,7 @@ from geo.motion import ACCURACY_PER_SIGMA
 from storage.store import Commit, Committed
 from tracker import liveness
 from tracker.announce import delivery_messages, status_message, status_messages, transition_messages
-from tracker.areas import Areas, area_of
+from tracker.areas import AREA, Areas, area_of
 from tracker.channels import channel
 from tracker.codec import Report, encode, frame, iso
 from tracker.drivers import Latest
@@ -27,8 +27,6 @@ from tracker.records import Delivery, Event, Floats, Ints, Message, Transition, 
 from tracker.spoken import frames_of
 
 log = structlog.get_logger()
-
-AREA = "area:"
 
 
 class Line:
@@ -112,7 +110,7 @@ class Line:
         messages = self._messages_of(events)
         for driver in self._services.engine.changed_liveness(now):
             messages += status_messages(driver, self._topics_of(driver.driver_id), now)
-        if messages:
+        if events or messages:
             self._store(Commit(events=events, messages=messages))
 
     def _commit_of(self, updates: Updates) -> Commit:

@@ -10,15 +10,13 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from tracker.codec import iso
-from tracker.errors import Overloaded, StoreUnavailable, TrackerError
+from tracker.errors import SEND_AGAIN, TrackerError
 
 _ACK = re.compile(rb'"location\.ack","seq":(\d+),"accepted":(\d+),"duplicates":(\d+),')
 _ERROR = re.compile(rb'"type":"error","code":"(\w+)","message":"(?:[^"\\]|\\.)*"(?:,"ref":(\d+))?\}')
 _LOCATION = b'"driver.location"'
 _POSITION = re.compile(rb'"driver\.location","driver_id":"([^"]+)"[^{}]*?"timestamp":"([^"]+)"[^{}]*\}')
 _LONGEST = 400  # bytes that an answer may be cut in
-_AGAIN = {error.code for error in (Overloaded, StoreUnavailable, TrackerError)}
-"""Errors after which an app sends the batch again."""
 AGAIN_S = 1.0
 NORTH_PER_MS = 7.5e-8  # degrees of latitude; 8.3 m/s
 _CONCURRENT = 64  # handshakes
@@ -169,7 +167,7 @@ class Driver(Socket):
     def _refused(self, code: str, seq: int) -> None:
         self.errors[code] += 1
         made = self.waiting.get(seq)
-        if made is not None and code in _AGAIN:
+        if made is not None and code in SEND_AGAIN:
             asyncio.get_running_loop().call_later(AGAIN_S, self.transport.write, made.frame)
         elif made is not None:
             del self.waiting[seq]

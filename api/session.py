@@ -11,6 +11,7 @@ from api.auth import Claims
 from api.services import Services
 from storage.retry import pause
 from tracker import channels
+from tracker.areas import AREA
 from tracker.codec import Report, encode, frame, iso
 from tracker.errors import (
     LimitExceeded,
@@ -258,11 +259,11 @@ class Session:
     def _check_limits(self, channel: str) -> None:
         """Raises LimitExceeded where one channel more is too many."""
         others = [joined for joined in self._topics if joined != channel]
-        areas = [joined for joined in others if joined.startswith("area:")]
+        areas = [joined for joined in others if joined.startswith(AREA)]
         config = self._services.config
         if len(others) >= config.max_channels:
             raise LimitExceeded(f"A connection has at most {config.max_channels} channels; leave one first.")
-        if channel.startswith("area:") and len(areas) >= config.max_areas:
+        if channel.startswith(AREA) and len(areas) >= config.max_areas:
             raise LimitExceeded(f"A connection has at most {config.max_areas} areas; leave one first.")
 
     def _unsubscribe(self, channel: str) -> None:

@@ -28,6 +28,7 @@ T = TypeVar("T")
 
 TEMPORARY = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL", "SQLITE_IOERR", "SQLITE_NOMEM")
 _BUSY_TIMEOUT_S = 5.0  # for another program, such as QGIS, that writes at this moment
+_CACHE_KIB = 65536  # a tick of a fleet touches as many pages of the R-tree as it has rows
 _DOUBLE = struct.Struct("<d")
 _MEASURED = ("speed", "course", "accuracy")
 _HEADER = 40  # bytes before the WKB: 8 and an envelope of four doubles
@@ -152,9 +153,7 @@ class GeoPackage(Questions):
         connection.create_function("ST_IsEmpty", 1, lambda path: path is None, deterministic=True)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")  # a commit is on the disk when it returns
-        connection.execute(
-            "PRAGMA cache_size = -65536"
-        )  # KiB: a tick of a fleet touches as many pages of the R-tree as rows
+        connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         connection.execute(HISTORY)
         applied = {row["version"]: row["checksum"] for row in connection.execute(APPLIED)}
         for migration in pending(migrations("sqlite"), applied):

@@ -11,7 +11,7 @@ import numpy as np
 
 from storage.migrate import APPLIED, HISTORY, check, migrations, pending
 from storage.moments import Questions
-from storage.packing import COLUMNS, copy_of, measured_of, vertices_of
+from storage.packing import COLUMNS, UNKNOWN, copy_of, measured_of, vertices_of
 from storage.retry import pause
 from storage.rows import Row, Statement
 from storage.segments import REACH_S, Rows, Vertices, sources
@@ -36,7 +36,6 @@ COMMAND_TIMEOUT_S = 30.0
 READERS = 4
 CLOSED = "the store is closed"
 READ_ONLY = "the store was opened to read only"
-UNKNOWN = b"\xff\xff"  # speed, course or accuracy of a vertex
 DROP_WAIT_S = 2.0  # for who reads what is dropped; then it is tried again later, as commits wait meanwhile
 WEEK_S = 7 * 86400.0  # of a partition
 
@@ -270,7 +269,7 @@ def _vertices(found: Sequence[Row]) -> Vertices:
     """As in Dialect."""
     xym, counts = _paths(found)
     words = [
-        b"".join(row[name] or UNKNOWN * count for row, count in zip(found, counts.tolist(), strict=True))
+        b"".join(row[name] or UNKNOWN.to_bytes(2) * count for row, count in zip(found, counts.tolist(), strict=True))
         for name in ("speed", "course", "accuracy")
     ]
     return Vertices(

@@ -9,6 +9,8 @@ import numpy as np
 from tracker.errors import InvalidInput
 from tracker.records import Bools, Floats, Ints
 
+AREA = "area:"
+"""How the channels begin."""
 _NUMBER = r"-?\d{1,3}(?:\.\d{1,15})?"
 _KEY = re.compile(",".join([f"({_NUMBER})"] * 4), re.ASCII)
 _FIRST_CAPACITY = 256

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from tracker.areas import area_of
+from tracker.areas import AREA, area_of
 from tracker.errors import NotAllowed, NotFound, UnknownChannel
 from tracker.records import Order
 
@@ -134,7 +134,7 @@ def _geofence(viewer: Viewer, key: str, order: Order | None) -> str:
 def _area(viewer: Viewer, key: str, order: Order | None) -> str:
     if viewer.is_office:
         area_of(key)
-        return f"area:{key}"
+        return f"{AREA}{key}"
     raise NotAllowed("Only the office may watch areas.")
 
 

@@ -22,6 +22,7 @@ TrackerError
 └── ConfigurationError
 """
 
+from collections.abc import Iterator
 from enum import IntEnum
 
 
@@ -174,6 +175,23 @@ class ConfigurationError(TrackerError):
     """A setting is missing or wrong."""
 
     code = "configuration_error"
+
+
+def _tree(kind: type[TrackerError]) -> Iterator[type[TrackerError]]:
+    yield kind
+    for child in kind.__subclasses__():
+        yield from _tree(child)
+
+
+BY_CODE: dict[str, type[TrackerError]] = {kind.code: kind for kind in _tree(TrackerError)}
+"""Every error, by its code on the wire."""
+SEND_AGAIN = frozenset(code for code, kind in BY_CODE.items() if kind.temporary or kind is TrackerError)
+"""Codes after which an app may send the same once more."""
+
+
+def told(code: str, message: str, field: str | None = None) -> TrackerError:
+    """The error that another server or instance has told."""
+    return BY_CODE.get(code, TrackerError)(message, field=field)
 
 
 class Flag(IntEnum):

@@ -59,6 +59,8 @@ class Bus:
         self._commands: list[tuple[Argument, ...]] = []
         self._waiting = 0  # bytes
         self._wake = asyncio.Event()
+        self._sent = asyncio.Event()  # nothing waits, and nothing is on its way
+        self._sent.set()
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -71,8 +73,7 @@ class Bus:
         await end(others)
         with suppress(TimeoutError):
             async with asyncio.timeout(ANSWER_S):
-                while self._commands:  # noqa: ASYNC110  the sender sets no event
-                    await asyncio.sleep(0.01)
+                await self._sent.wait()
         await end([sending])
         await self.redis.aclose()
         await self._listening.aclose()
@@ -87,6 +88,7 @@ class Bus:
             return
         self._commands.append(command)
         self._waiting += size
+        self._sent.clear()
         self._wake.set()
 
     def publish(self, channel: str, payload: bytes) -> None:
@@ -110,6 +112,8 @@ class Bus:
                 self._counts["unsent"] += len(failed)
                 for error in failed[:1]:
                     log.error("redis refused", error=str(error), commands=len(failed))
+            if not self._commands:
+                self._sent.set()
 
     # In
 

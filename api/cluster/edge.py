@@ -9,14 +9,13 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 
-import msgspec
 import numpy as np
 import structlog
 
 from api.cluster.bus import Bus
 from api.cluster.requests import Requests
 from api.cluster.topics import Topics
-from api.cluster.wire import Located, Names, Positions, Reports, SentReport, Settle, encode
+from api.cluster.wire import Names, Positions, Reports, SentReport, Settle, decode_located, encode
 from api.line import Line
 from api.services import Services
 from storage.store import Commit, Committed
@@ -31,7 +30,6 @@ AGAIN_S = 3.0
 """A report without an answer is sent again after so long."""
 MOST_ENTRIES = 100_000
 """The stream keeps so many entries at most; the engine removes those it has answered."""
-_decode_located = msgspec.msgpack.Decoder(list[Located]).decode
 
 
 @dataclass(slots=True)
@@ -90,7 +88,7 @@ class EdgeLine(Line):
     async def positions(self, topic: str) -> dict[str, bytes]:
         """As in Line; nothing while the engine cannot be asked."""
         try:
-            fresh = _decode_located(await self._requests.ask(Positions(topic)))
+            fresh = decode_located(await self._requests.ask(Positions(topic)))
         except EngineUnavailable:
             return {}
         for _ in self._services.hub.flush_slices():
@@ -101,7 +99,7 @@ class EdgeLine(Line):
         """Positions may have been lost, and their drivers may stand still by now."""
         for topic in self._topics:
             with suppress(TrackerError):
-                for located in _decode_located(await self._requests.ask(Positions(topic))):
+                for located in decode_located(await self._requests.ask(Positions(topic))):
                     self._topics.locate(topic, located)
 
     async def commit(self, commit: Commit) -> Committed:

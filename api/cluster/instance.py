@@ -24,9 +24,9 @@ from api.cluster.topics import Topics
 from api.cluster.users import Users
 from api.cluster.wire import Acks, Close, Names, decode_to_instance
 from api.config import Config
-from api.line import AREA
 from api.services import Services
 from storage.postgis import PostGIS
+from tracker.areas import AREA
 from tracker.errors import ConfigurationError, EngineUnavailable, StoreInUse, StoreUnavailable, TrackerError
 
 log = structlog.get_logger()

@@ -31,9 +31,9 @@ from api.cluster.wire import (
     encode,
 )
 from api.http_requests import VIEWER
-from api.line import AREA
 from api.services import Services
 from storage.store import Commit
+from tracker.areas import AREA
 from tracker.errors import InvalidInput, Overloaded, TrackerError
 from tracker.messages import Error, LocationAck
 

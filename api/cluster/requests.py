@@ -19,13 +19,12 @@ from api.cluster.wire import (
     Wanted,
     decode_http_answer,
     encode,
-    error_of,
 )
 from api.http_requests import Call
 from api.office import Office
 from api.services import Services
 from tracker.channels import Viewer
-from tracker.errors import EngineUnavailable
+from tracker.errors import EngineUnavailable, told
 from tracker.messages import DeliveryConfirmed
 
 ASK_S = 10.0
@@ -72,7 +71,7 @@ class Requests:
         if isinstance(message, Answer):
             waiting.set_result(message.result)
         else:
-            waiting.set_exception(error_of(message))
+            waiting.set_exception(told(message.code, message.message, message.field))
 
     async def forward(self, call: Call) -> Response | None:
         """Have the engine answer an HTTP request; None where the store alone can answer it, or it is a report."""

@@ -4,17 +4,14 @@ All names begin with the epoch of the store: instances of one store meet, and no
 """
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 import numpy as np
 
-from tracker import errors
 from tracker.channels import Viewer
 from tracker.codec import Report
-from tracker.errors import TrackerError
 from tracker.mail import Personal
 from tracker.messages import DeliveryConfirmed, Error, LocationAck, Rejected
 from tracker.records import Message, Priority
@@ -236,18 +233,3 @@ def encode_told(message: Message, seq: int, others: dict[str, int]) -> bytes:
 def encode_latest(located: list[Located]) -> bytes:
     """A publication of locations."""
     return LATEST + encode(located)
-
-
-def error_of(refused: Refused) -> TrackerError:
-    """The error that the engine raised."""
-    kind = _ERRORS.get(refused.code, TrackerError)
-    return kind(refused.message, field=refused.field)
-
-
-def _tree(kind: type[TrackerError]) -> Iterator[type[TrackerError]]:
-    yield kind
-    for child in kind.__subclasses__():
-        yield from _tree(child)
-
-
-_ERRORS = {kind.code: kind for kind in _tree(TrackerError) if kind.__module__ == errors.__name__}

@@ -1,6 +1,7 @@
 """Errors are part of the product: each has a code, a sentence and a place in the tree at the top of its file."""
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -34,6 +35,20 @@ def test_the_tree_in_the_docstring_is_the_tree():
 def test_only_what_may_pass_by_itself_is_temporary():
     temporary = {kind.code for kind in ALL if kind.temporary}
     assert temporary == {"draining", "engine_unavailable", "overloaded", "store_unavailable"}
+
+
+def test_an_error_that_was_told_is_the_same_error():
+    error = errors.told("conflict", "changed meanwhile", "status")
+    assert type(error) is errors.Conflict
+    assert (error.message, error.field) == ("changed meanwhile", "status")
+    assert type(errors.told("of_a_newer_version", "")) is TrackerError
+
+
+def test_the_javascript_client_knows_when_to_send_again():
+    client = (Path(__file__).parents[2] / "api" / "web" / "sdk" / "tracker.js").read_text()
+    listed = re.search(r"TEMPORARY = new Set\(\s*\[(.*?)\]", client, re.DOTALL)
+    assert listed is not None
+    assert set(re.findall(r'"(\w+)"', listed[1])) == errors.SEND_AGAIN
 
 
 def test_an_error_names_its_field_and_is_caught_by_its_parent():

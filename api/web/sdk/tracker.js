@@ -4,7 +4,9 @@ import { FixBuffer } from "./buffer.js";
 
 const NOT_AUTHENTICATED = 4401;
 const TERMINAL = new Set([NOT_AUTHENTICATED, 4403, 4409]); // not to be tried again by itself
-const TEMPORARY = new Set(["overloaded", "store_unavailable", "internal_error"]); // the same batch may be sent again
+const TEMPORARY = new Set(
+  ["draining", "engine_unavailable", "internal_error", "overloaded", "store_unavailable"], // the same batch may be sent again
+);
 const LONGEST_WAIT_MS = 30_000;
 const HEARTBEAT_MS = 30_000;
 const SILENT_MS = 2.5 * HEARTBEAT_MS; // nothing heard for so long: the connection is dead

@@ -6,7 +6,6 @@ import pytest
 
 from api.cluster import wire
 from tests.site import DRIVER
-from tracker import errors
 from tracker.codec import Report
 from tracker.mail import Personal
 from tracker.messages import DeliveryConfirmed, Error, LocationAck, Rejected
@@ -66,13 +65,6 @@ def test_a_request_arrives_as_it_was(wanted: wire.Wanted) -> None:
 )
 def test_what_an_instance_is_told_arrives_as_it_was(message: wire.ToInstance) -> None:
     assert wire.decode_to_instance(wire.encode(message)) == message
-
-
-def test_an_error_is_raised_as_what_it_was() -> None:
-    error = wire.error_of(wire.Refused(1, "conflict", "changed meanwhile", "status"))
-    assert type(error) is errors.Conflict
-    assert (error.message, error.field) == ("changed meanwhile", "status")
-    assert type(wire.error_of(wire.Refused(1, "of a newer version", "", None))) is errors.TrackerError
 
 
 def test_names_of_two_stores_never_meet() -> None:
