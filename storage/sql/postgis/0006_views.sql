@@ -137,9 +137,11 @@ CREATE FUNCTION passed_near(point geometry, radius_m double precision, "from" ti
         ), candidates AS (
             SELECT segment.driver_id, segment.start_time, segment.end_time
             FROM asked CROSS JOIN boxes CROSS JOIN segments AS segment
-            WHERE segment_path(segment.path)::geometry(LineStringM, 4326) &&& ST_SetSRID(ST_MakeLine(
+            WHERE segment_path(segment.path)::geometry(LineStringM, 4326) && ST_SetSRID(ST_MakeLine(
                       ST_MakePointM(x - metres / east, y - metres / north, since),
                       ST_MakePointM(x + metres / east, y + metres / north, until)), 4326)
+              AND floor(segment.end_time / 3600) >= floor(extract(epoch FROM "from")::double precision / 3600)
+              AND floor(segment.end_time / 3600) <= floor((extract(epoch FROM "to")::double precision + 4200) / 3600)
               AND segment.end_time >= extract(epoch FROM "from")::double precision
               AND segment.end_time < extract(epoch FROM "to")::double precision + 4200
               AND segment.start_time < extract(epoch FROM "to")::double precision
