@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import asyncpg
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from api.auth import Authenticator
 from api.config import Config
@@ -23,6 +25,8 @@ ROOM_BYTES = 2 * 1024**3
 CLOCK_S = 2.0
 OLDEST_CLOCK = 1_735_689_600.0  # 2025
 SLOW_LOAD_S = 15.0
+ANSWER_S = 3.0
+OLDEST_REDIS = 7
 
 
 class Finding(NamedTuple):
@@ -36,6 +40,8 @@ class Finding(NamedTuple):
 async def examine(config: Config, clock: Callable[[], float]) -> list[Finding]:
     """Everything that can be looked at without changing it."""
     here = [_python(), _kernels(), _secret(config), _clock(clock())]
+    if config.redis:
+        here.append(await _redis(config))
     if config.store.startswith("postgres"):
         return [*here, *await _postgis(config, clock)]
     path = Path(config.store.removeprefix("sqlite:///"))
@@ -70,6 +76,16 @@ def _secret(config: Config) -> Finding:
 def _clock(now: float) -> Finding:
     well = now > OLDEST_CLOCK
     return Finding("clock", well, "plausible" if well else "before 2025; set the clock, or start the time service")
+
+
+async def _redis(config: Config) -> Finding:
+    try:
+        async with Redis.from_url(config.redis, socket_timeout=ANSWER_S, socket_connect_timeout=ANSWER_S) as redis:
+            version = (await redis.info("server"))["redis_version"]
+    except (RedisError, OSError, ValueError) as error:
+        return Finding("Redis", False, f"{config.redis_name} cannot be reached: {type(error).__name__}")
+    well = int(version.split(".")[0]) >= OLDEST_REDIS
+    return _judged("Redis", well, version, f"version {OLDEST_REDIS} or newer is needed")
 
 
 def _schema(dialect: Dialect, applied: dict[int, str]) -> Finding:

@@ -110,6 +110,25 @@ async def test_what_clients_send_is_taken(sqlite_url: str, text: str):
         await driver.socket.close()
 
 
+MOVING = [
+    {
+        "latitude": LATITUDE + 0.001 - 0.0001 * s,
+        "longitude": LONGITUDE,
+        "speed": 8.3,
+        "heading": 180,
+        "timestamp": T0 - 55 + s,
+    }
+    for s in range(10)
+]
+"""To the door."""
+_STOOD = [
+    {"latitude": LATITUDE, "longitude": LONGITUDE, "speed": 0, "heading": 45, "timestamp": T0 - 40 + 5 * s}
+    for s in range(9)
+]
+STANDING = [*_STOOD[:3], _STOOD[0] | {"latitude": 91}, *_STOOD[3:], _STOOD[0]]
+"""At the door; one is nowhere on earth, and one a repeat."""
+
+
 async def test_what_the_server_sends_is_as_described(sqlite_url: str):
     examples = {message["type"]: message for message in map(json.loads, FROM_THE_SERVER)}
     async with site(sqlite_url) as here:
@@ -120,35 +139,13 @@ async def test_what_the_server_sends_is_as_described(sqlite_url: str):
         await here.put("geofences/depot-1", DEPOT)
         await here.put("orders/ORDER123", ORDER)
         await here.put("routes/R1", {"driver_id": "DRIVER789", "stops": ["ORDER123"]})
-        await customer.say(
-            json.dumps(
-                {
-                    "type": "subscribe",
-                    "channel": "order:ORDER123",
-                    "since": {"epoch": here.services.store.epoch, "seq": 0},
-                }
-            )
-        )
+        since = {"epoch": here.services.store.epoch, "seq": 0}
+        await customer.say(json.dumps({"type": "subscribe", "channel": "order:ORDER123", "since": since}))
         await driver.say('{"type":"order_update","order_id":"ORDER123","status":"delivering"}')
         await office.until(type="order.updated")
-        moving = [
-            {
-                "latitude": LATITUDE + 0.001 - 0.0001 * s,
-                "longitude": LONGITUDE,
-                "speed": 8.3,
-                "heading": 180,
-                "timestamp": T0 - 55 + s,
-            }
-            for s in range(10)
-        ]
-        await driver.say(json.dumps({"type": "location_batch", "seq": 16, "fixes": moving}))
+        await driver.say(json.dumps({"type": "location_batch", "seq": 16, "fixes": MOVING}))
         moved = await customer.until(type="driver.location", driver_id="DRIVER789")
-        fixes = [
-            {"latitude": LATITUDE, "longitude": LONGITUDE, "speed": 0, "heading": 45, "timestamp": T0 - 40 + 5 * s}
-            for s in range(9)
-        ]
-        fixes.insert(3, fixes[0] | {"latitude": 91})
-        await driver.say(json.dumps({"type": "location_batch", "seq": 17, "fixes": [*fixes, fixes[0]]}))
+        await driver.say(json.dumps({"type": "location_batch", "seq": 17, "fixes": STANDING}))
         await here.services.publisher.send_to_user("DRIVER789", examples["notification"])
         await driver.say('{"type":"location_batch","seq":17}')
         await driver.say('{"type":"heartbeat"}')

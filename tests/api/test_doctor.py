@@ -8,6 +8,7 @@ import pytest
 from api.config import Config
 from api.doctor import examine
 from storage import open_store
+from tests.redis_server import RedisServer
 
 SECRET = "0123456789abcdef0123456789abcdef"
 
@@ -35,6 +36,14 @@ async def test_a_database_without_and_with_a_store(postgres_url: str):
     found = await findings(postgres_url)
     assert not found["schema"][0]
     assert found["writer's lock"][1] == "free"
+
+
+async def test_redis_is_looked_at_where_several_instances_are_meant(sqlite_url: str, redis: RedisServer):
+    assert "Redis" not in await findings(sqlite_url)
+    assert (await findings(sqlite_url, redis=redis.url))["Redis"][0]
+    well, text = (await findings(sqlite_url, redis="redis://:hidden@127.0.0.1:1"))["Redis"]
+    assert not well
+    assert "hidden" not in text
 
 
 async def test_a_file_and_what_may_be_wrong_with_it(sqlite_url: str, tmp_path):
