@@ -61,14 +61,14 @@ async def test_a_long_body_is_no_head(api: Site):
 
 
 async def test_requests_one_after_the_other_have_their_time_each(api: Site, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(http_shell, "REQUEST_S", 0.2)
+    monkeypatch.setattr(http_shell, "REQUEST_S", 0.8)
     for _ in range(4):
         assert (await api.http.get("/healthz")).status_code == 200
-        await asyncio.sleep(0.08)
+        await asyncio.sleep(0.25)
 
 
 async def test_a_websocket_outlives_the_time_of_its_request(api: Site, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(http_shell, "REQUEST_S", 0.05)
+    monkeypatch.setattr(http_shell, "REQUEST_S", 0.5)
     reader, writer = await asyncio.open_connection(api.http.base_url.host, api.http.base_url.port or 80)
     head = (
         f"GET /api/v1/websocket/ws?token={api.token(OFFICE)} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
@@ -77,7 +77,7 @@ async def test_a_websocket_outlives_the_time_of_its_request(api: Site, monkeypat
     for byte in head.encode():
         writer.write(bytes((byte,)))
     assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
-    await asyncio.sleep(0.15)
+    await asyncio.sleep(0.6)
     assert api.services.meters.connections["office"] == 1
     writer.close()
     await until(lambda: not api.services.meters.connections["office"])
