@@ -1,7 +1,5 @@
 """Only what is heard comes to an instance, all of it, and what Redis loses comes from the store."""
 
-import asyncio
-
 from api.cluster import topics
 from tests.instances import change, instances, listening
 from tests.redis_server import RedisServer
