@@ -12,16 +12,15 @@ In a server's own process they reach that server. Elsewhere they go over HTTP to
 
 import asyncio
 import os
-import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
-from urllib.error import HTTPError, URLError
 from urllib.parse import quote
 
 import msgspec
 
-from tracker.errors import ConfigurationError, Overloaded, TrackerError, told
+from api.ask import ask
+from tracker.errors import ConfigurationError
 from tracker.publications import QueuePriority
 
 __all__ = [
@@ -35,7 +34,6 @@ __all__ = [
 ]
 
 Event = Mapping[str, Any]
-TIMEOUT_S = 10.0
 
 
 class AnyPublisher(Protocol):
@@ -83,16 +81,8 @@ class HttpPublisher:
         return await asyncio.to_thread(self._post, path, {"message": message, "priority": priority})
 
     def _post(self, path: str, body: Any) -> str:
-        headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
-        request = urllib.request.Request(f"{self._url}{path}", msgspec.json.encode(body), headers)  # noqa: S310
-        try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310 the operator's own URL
-                event_id: str = msgspec.json.decode(answer.read())["event_id"]
-                return event_id
-        except HTTPError as error:
-            raise _refusal(error.read()) from None
-        except (URLError, TimeoutError) as error:
-            raise Overloaded(f"{self._url}: no answer ({error}); send it again") from None
+        event_id: str = ask("POST", f"{self._url}{path}", self._token, msgspec.json.encode(body))["event_id"]
+        return event_id
 
 
 class WebSocketHooks:
@@ -175,13 +165,3 @@ def _publisher() -> AnyPublisher:
     if not (url and token):
         raise ConfigurationError("set TRACKER_URL and TRACKER_TOKEN, or name a publisher with api.backend.use")
     return HttpPublisher(url, token)
-
-
-def _refusal(answer: bytes) -> TrackerError:
-    """The error that a server answered, as the same error here."""
-    try:
-        refused = msgspec.json.decode(answer)["error"]
-        code, message, field = refused["code"], refused["message"], refused.get("field")
-    except (msgspec.DecodeError, KeyError, TypeError):
-        return TrackerError("The server's answer is not that of a tracker.")
-    return told(code, message, field)

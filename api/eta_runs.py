@@ -1,34 +1,65 @@
 """Learning and judging the ETA model on files of finished trips, offline."""
 
 import csv
+import io
+import time
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from api import learning
+from api.config import Config
+from api.maintenance import with_store
 from api.trips_file import TripsFile, read_trips
 from geo.eta import Model, UnfitModel, from_bytes, to_bytes
+from tracker import learned_bytes
 from tracker.errors import InvalidInput
+from tracker.past_trips import learned_of
 from tracker.records import Floats
+from tracker.settings import EngineSettings
+
+LIVE = "live.npz"
+"""The part of a model's zip that a server starts from; without it, the trips did not say where they led."""
 
 
-def train(trips: Path, out: Path, progress: Callable[[int], object] = lambda done: None) -> str:
+def train(
+    trips: Path, out: Path, utc_offset_h: float = 0.0, progress: Callable[[int], object] = lambda done: None
+) -> str:
     """Learn a model from a file of trips, write it to `out`, and say so. Raises InvalidInput.
 
     `progress` is called with the per cents done since its last call.
     """
-    finished = read_trips(trips)
+    finished = read_trips(trips, utc_offset_h)
     if not np.isfinite(finished.travel_time).any():
         raise InvalidInput(f"{trips}: travel_time: no trip has one, so there is nothing to learn")
     model = Model.fit(finished.trips, finished.travel_time, _per_cent(progress))
-    data = to_bytes(model)
+    live = learned_of(model, finished.trips, finished.travel_time, finished.departed_at, EngineSettings())
+    data = io.BytesIO(to_bytes(model))
+    if live.trips:
+        with zipfile.ZipFile(data, "a") as file:
+            file.writestr(LIVE, learned_bytes.to_bytes(live))
     try:
-        out.write_bytes(data)
+        out.write_bytes(data.getvalue())
     except OSError as error:
         raise InvalidInput(f"{out}: cannot be written: {error.strerror}") from None
     left = f"; {len(finished) - model.trips} could not be used" if model.trips < len(finished) else ""
-    return f"learned from {model.trips} trips{left}; {out} has {len(data) / 1e6:.1f} MB"
+    told = f"learned from {model.trips} trips{left}; {out} has {len(data.getvalue()) / 1e6:.1f} MB"
+    return told if live.trips else f"{told}, and no server can load it, as no trip has a path"
+
+
+def live_part(model: Path) -> bytes:
+    """What a server takes of a file that `train` has written. Raises InvalidInput."""
+    read_model(model)
+    try:
+        with zipfile.ZipFile(model) as file:
+            return file.read(LIVE)
+    except KeyError:
+        raise InvalidInput(
+            f"{model}: knows no place on the map: train it on trips with a path, of the vertices between their edges"
+        ) from None
 
 
 def evaluate(model: Path, trips: Path, out: Path, plot: Path | None = None) -> list[str]:
@@ -62,6 +93,16 @@ def read_model(path: Path) -> Model:
         raise InvalidInput(f"{path}: {error.strerror}") from None
     except UnfitModel as error:
         raise InvalidInput(f"{path}: {error}") from None
+
+
+def put_into(config: Config, live: bytes) -> tuple[int, int, int]:
+    """Have the server that runs on this store next start from it; version, trips and cells. Raises InvalidInput."""
+    try:
+        learned = learned_bytes.from_bytes(live)
+    except UnfitModel as error:
+        raise InvalidInput(str(error)) from None
+    model = with_store(config, lambda store: learning.put_into(store, config.engine, learned, time.time()))
+    return model.version, int(learned.trips), len(model.speeds.cell)
 
 
 @dataclass(frozen=True, slots=True)

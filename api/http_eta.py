@@ -1,13 +1,17 @@
 """How good announced ETAs were, and what they are predicted by; for the office."""
 
+import asyncio
 from typing import get_args
 
 import msgspec
 from starlette.responses import Response
 
 from api.http_requests import Call, respond
+from api.learning import start_from
+from geo.eta import UnfitModel
 from tracker.codec import iso
 from tracker.errors import InvalidInput, NotAllowed
+from tracker.learned_bytes import from_bytes
 from tracker.scores import Grouping, accuracy
 
 MOST_SCORES = 100_000
@@ -29,6 +33,26 @@ async def get_accuracy(call: Call) -> Response:
 async def get_model(call: Call) -> Response:
     """The model that arrivals are predicted by; version 0 has learned nothing yet."""
     _check_office(call)
+    return _model(call)
+
+
+async def put_model(call: Call) -> Response:
+    """Predict by a trained model from now on, and learn on from there.
+
+    The body is `live.npz` of what `tracker eta train` writes, as `tracker eta load` sends it; it replaces what was
+    learned.
+    """
+    if call.viewer.role != "admin":
+        raise NotAllowed("Only an admin may change what arrivals are predicted by.")
+    try:
+        learned = await asyncio.to_thread(from_bytes, await call.body())
+    except UnfitModel as error:
+        raise InvalidInput(str(error), field="body") from None
+    await start_from(call.services, learned)
+    return _model(call)
+
+
+def _model(call: Call) -> Response:
     model, teacher = call.services.engine.eta_model, call.services.teacher
     return respond(
         {

@@ -17,6 +17,8 @@ from tracker.codec import check_text, parse_time
 from tracker.errors import InvalidInput, MalformedJSON, MessageTooLarge, NotAuthenticated, TrackerError
 
 MAX_BODY = 2 * 1024 * 1024  # bytes
+_LARGE_BODIES = {"/api/v1/eta/model": 32 << 20}
+"""A model of 20,000 cells in all hours of a week has 7 MB."""
 MOST_ITEMS = 1000
 """Items of one page of a list."""
 JSON = "application/json"
@@ -76,11 +78,12 @@ class Call:
 
     async def body(self) -> bytes:
         """The body. Raises MessageTooLarge."""
+        most = _LARGE_BODIES.get(self.request.url.path, MAX_BODY)
         parts, size = [], 0
         async for part in self.request.stream():
             size += len(part)
-            if size > MAX_BODY:
-                raise MessageTooLarge(f"The body is larger than {MAX_BODY >> 20} MiB; send smaller batches.")
+            if size > most:
+                raise MessageTooLarge(f"The body is larger than {most >> 20} MiB; send less at once.")
             parts.append(part)
         return b"".join(parts)
 

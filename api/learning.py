@@ -3,6 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
 import structlog
 
@@ -41,6 +42,8 @@ class Teacher:
         self._settings = settings
         self._version = 0
         self.learned = Learned()
+        self.turn = asyncio.Lock()
+        """Held by who makes the next version, until the engine has it."""
 
     async def load(self) -> EtaModel | None:
         """Go on from the newest model of the store. Raises UnfitModel."""
@@ -65,6 +68,15 @@ class Teacher:
         await self._add_stops(events, since)
         scored = await self._store.scores(limit=SCORES)
         await asyncio.to_thread(self._conclude, fresh[-1].occurred_at, scored)
+        return await self._next(now)
+
+    async def start_from(self, learned: Learned, now: float) -> tuple[EtaModel, StoredModel]:
+        """Forget what was learned for this; what the store has of the last days is learned on top, the next time."""
+        learned.until = 0.0
+        self.learned = learned
+        return await self._next(now)
+
+    async def _next(self, now: float) -> tuple[EtaModel, StoredModel]:
         self._version += 1
         model = await asyncio.to_thread(self.learned.model, self._version, self._settings)
         data = await asyncio.to_thread(to_bytes, self.learned)
@@ -74,7 +86,7 @@ class Teacher:
         if self.learned.until:
             self.learned.forget((until - self.learned.until) / _DAY_S)
         self.learned.until = until
-        self.learned.intervals = learned_intervals(scored)
+        self.learned.intervals = learned_intervals(scored, self.learned.assumed)
 
     async def _events(self, start: float, end: float) -> list[Delivery]:
         """Arrivals and departures in [start, end), in order of time."""
@@ -123,21 +135,45 @@ def _left(events: Iterable[Delivery]) -> dict[str, list[float]]:
 
 async def learn_forever(services: Services) -> None:
     """Every now and then, for as long as the server runs; what fails is logged, and tried again the next time."""
-    teacher = services.teacher
     while True:
         await asyncio.sleep(max(services.config.eta_learn_every_s, 1.0))
+        teacher = services.teacher
         try:
-            learned = await teacher.learn(services.clock())
-            if learned is None:
-                continue
-            model, stored = learned
-            await services.line.commit(Commit(eta_models=[stored]))
+            async with teacher.turn:
+                learned = await teacher.learn(services.clock())
+                if learned is not None:
+                    await _use(services, *learned)
         except Exception:
             log.exception("learning arrivals failed")
             services.meters.failures["learning"] += 1
-        else:
-            services.engine.use_model(model)
-            log.info("learned arrivals", version=model.version, trips=stored.trips, cells=len(model.speeds.cell))
+
+
+async def start_from(services: Services, learned: Learned) -> None:
+    """Predict by what somebody else has learned, and learn on from there. Raises StoreUnavailable."""
+    teacher = services.teacher
+    async with teacher.turn:
+        former = teacher.learned
+        try:
+            await _use(services, *await teacher.start_from(learned, services.clock()))
+        except BaseException:
+            teacher.learned = former
+            raise
+
+
+async def put_into(store: Store, settings: EngineSettings, learned: Learned, now: float) -> EtaModel:
+    """Have the server that runs on this store next start from it; the model that it will predict by."""
+    teacher = Teacher(store, settings)
+    with suppress(UnfitModel):  # it is replaced
+        await teacher.load()
+    model, stored = await teacher.start_from(learned, now)
+    await store.commit(Commit(eta_models=[stored]))
+    return model
+
+
+async def _use(services: Services, model: EtaModel, stored: StoredModel) -> None:
+    await services.line.commit(Commit(eta_models=[stored]))
+    services.engine.use_model(model)
+    log.info("learned arrivals", version=model.version, trips=stored.trips, cells=len(model.speeds.cell))
 
 
 async def load_model(services: Services) -> None:

@@ -37,7 +37,7 @@ def maintain(store: StoreURL = None, config: ConfigFile = None) -> None:
             pass
         return dict(upkeep.counts)
 
-    done = _with_store(settings, run)
+    done = with_store(settings, run)
     typer.echo(", ".join(f"{name.replace('_', ' ')}: {count}" for name, count in done.items()))
 
 
@@ -63,7 +63,7 @@ def forget(
         assert customer is not None
         return await forget_customer(opened, opened.commit, customer)
 
-    deleted = _with_store(load(config, store=store), run)
+    deleted = with_store(load(config, store=store), run)
     typer.echo(", ".join(f"{name}: {count}" for name, count in deleted.items()))
 
 
@@ -78,7 +78,8 @@ def doctor(store: StoreURL = None, config: ConfigFile = None) -> None:
         raise typer.Exit(2)
 
 
-def _with_store(settings: Config, run: "Callable[..., Awaitable[T]]") -> T:
+def with_store(settings: Config, run: "Callable[..., Awaitable[T]]") -> T:
+    """What `run` makes of the opened store."""
     from storage import open_store
 
     async def opened() -> T:

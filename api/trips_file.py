@@ -15,6 +15,9 @@ from tracker.records import Floats
 
 Name: TypeAlias = int | str
 
+MONDAY_S = 4 * 86_400.0
+"""The first Monday of Unix time, which began on a Thursday."""
+
 
 class Line(msgspec.Struct, kw_only=True):
     """One trip as the file has it; of k steps, if it names edges."""
@@ -43,15 +46,18 @@ class TripsFile:
     names: list[str]
     trips: Trips
     travel_time: Floats
+    departed_at: Floats
+    """(n,) Unix seconds; of a trip with a weekday and a minute that time in some week."""
 
     def __len__(self) -> int:
         return len(self.names)
 
 
-def read_trips(path: Path) -> TripsFile:
+def read_trips(path: Path, utc_offset_h: float = 0.0) -> TripsFile:
     """Read a file of trips, by edges if all of them name edges, else by the squares their paths lead through.
 
-    Raises InvalidInput that says which file, line and field cannot be read.
+    The local time of a weekday and a minute is so many hours ahead of UTC. Raises InvalidInput that says which file,
+    line and field cannot be read.
     """
     decode = msgspec.json.Decoder(Line, strict=True).decode
     lines = list[Line]()
@@ -71,7 +77,10 @@ def read_trips(path: Path) -> TripsFile:
     taken = [np.nan if line.travel_time is None else line.travel_time for line in lines]
     by_edges = all(line.edges is not None for line in lines)
     return TripsFile(
-        [str(line.trip) for line in lines], _by_edges(lines) if by_edges else _by_paths(path, lines), np.array(taken)
+        [str(line.trip) for line in lines],
+        _by_edges(lines) if by_edges else _by_paths(path, lines),
+        np.array(taken),
+        np.array([_departed_at(line, utc_offset_h) for line in lines]),
     )
 
 
@@ -93,10 +102,16 @@ def _checked(line: Line) -> Line:
 def _minute(line: Line) -> float:
     """Minute of the week from Monday 00:00."""
     if line.departed_at is not None:
-        return (line.departed_at / 60.0 + 3 * 1440.0) % 10_080.0  # 1970 began on a Thursday
+        return (line.departed_at - MONDAY_S) / 60.0 % 10_080.0
     assert line.weekday is not None
     assert line.minute is not None
     return line.weekday * 1440.0 + line.minute
+
+
+def _departed_at(line: Line, utc_offset_h: float) -> float:
+    if line.departed_at is not None:
+        return line.departed_at
+    return MONDAY_S + 60.0 * _minute(line) - 3600.0 * utc_offset_h
 
 
 def _by_edges(lines: list[Line]) -> Trips:

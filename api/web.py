@@ -92,7 +92,7 @@ def routes() -> list[Route | Mount]:
         ApiRoute("/api/v1/events", GET=tracks.list_events, POST=http_events.post_event),
         ApiRoute("/api/v1/users/{user_id:path}/messages", POST=http_events.post_message),
         ApiRoute("/api/v1/eta/accuracy", GET=http_eta.get_accuracy),
-        ApiRoute("/api/v1/eta/model", GET=http_eta.get_model),
+        ApiRoute("/api/v1/eta/model", GET=http_eta.get_model, PUT=http_eta.put_model),
         Route("/healthz", system.healthz),
         Route("/readyz", system.readyz),
         Route("/metrics", system.metrics),

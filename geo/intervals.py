@@ -17,6 +17,10 @@ AT_S: Floats = np.array([60.0, 180.0, 480.0, 1200.0, 3000.0, 7200.0])
 """Reckoned times that quantiles are kept for; between them they are interpolated on the logarithm."""
 COLD = (-0.4, 0.0, 0.7)
 """Quantiles of the strayed share before any of the fleet's own trips say better: wide, and rather late than early."""
+PRIOR = 10
+"""So many imagined trips, strayed as is assumed before any is known, weigh among the real ones."""
+NEAR = log(3.0)
+"""A trip counts for reckoned times up to three times longer or shorter, the less the further."""
 
 
 class Intervals(NamedTuple):
@@ -29,6 +33,35 @@ class Intervals(NamedTuple):
 def cold_intervals() -> Intervals:
     """What is assumed before anything is learned."""
     return Intervals(np.tile(np.array(COLD), (2, len(AT_S), 1)))
+
+
+def fitted(reckoned: Floats, actual: Floats, through: Floats, weight: Floats, assumed: Intervals) -> Intervals:
+    """Quantiles of how far trips (n,) strayed, with `through` stops before, among imagined ones strayed as is assumed.
+
+    The imagined ones keep the intervals of few trips wide, as the finite-sample correction of split conformal
+    prediction does (Lei et al., Distribution-Free Predictive Inference for Regression, 2018).
+    """
+    strayed = (actual - reckoned) / (reckoned + SPREAD_S)
+    levels = (np.arange(PRIOR) + 0.5) / PRIOR
+    table = np.empty_like(assumed.strayed)
+    for row in range(2):
+        for i, at in enumerate(AT_S):
+            low, middle, high = assumed.strayed[row, i]
+            least, most = low - 0.5 * (middle - low), high + 0.5 * (high - middle)
+            imagined = np.interp(levels, (0.0, *QUANTILES, 1.0), (least, low, middle, high, most))
+            near = np.maximum(1.0 - np.abs(np.log(np.maximum(reckoned, 1.0) / at)) / NEAR, 0.0)
+            near = np.where(np.minimum(through, 1) == row, near * weight, 0.0)
+            some = near > 0.0
+            values, weights = np.append(strayed[some], imagined), np.append(near[some], np.ones(PRIOR))
+            table[row, i] = _weighted_quantiles(values, weights)
+    return Intervals(table)
+
+
+def _weighted_quantiles(values: Floats, weights: Floats) -> Floats:
+    order = np.argsort(values, kind="stable")
+    values, weights = values[order], weights[order]
+    middle = np.cumsum(weights) - weights / 2
+    return np.interp(QUANTILES, middle / weights.sum(), values)
 
 
 @helper

@@ -57,6 +57,8 @@ class Learned:
     by_driver: dict[str, tuple[float, float]] = field(default_factory=dict)
     by_place: dict[str, tuple[float, float]] = field(default_factory=dict)
     intervals: Intervals = field(default_factory=cold_intervals)
+    assumed: Intervals = field(default_factory=cold_intervals)
+    """What intervals are drawn to where few announced ETAs have said better."""
     corridors: Corridors = field(default_factory=dict)
 
     def add_trip(self, t: Floats, latitude: Floats, longitude: Floats, *, whole: bool = True) -> None:
@@ -69,16 +71,19 @@ class Learned:
         if not good.any():
             return
         middle = (latitude[:-1] + latitude[1:]) / 2, (longitude[:-1] + longitude[1:]) / 2
-        cell, hour = _where(middle[0][good], middle[1][good], t[:-1][good])
-        self._make_room(np.unique(cell))
-        row = np.searchsorted(self.cell, cell)
-        np.add.at(self.driven[0], (row, hour), seconds[good])
-        np.add.at(self.driven[1], (row, hour), length[good])
+        self.add_driven(*where(middle[0][good], middle[1][good], t[:-1][good]), seconds[good], length[good])
         line = float(distance(latitude[0], longitude[0], latitude[-1], longitude[-1]))
         if whole and line >= LEAST_M:
             self.circuity += [float(length.sum()), line]
             corridors.add(self.corridors, latitude, longitude)
         self.trips += 1
+
+    def add_driven(self, cell: Ints, hour: Ints, seconds: Floats, metres: Floats) -> None:
+        """Add pieces of ways (n,), each in a cell in an hour of the week."""
+        self._make_room(np.unique(cell))
+        row = np.searchsorted(self.cell, cell)
+        np.add.at(self.driven[0], (row, hour), seconds)
+        np.add.at(self.driven[1], (row, hour), metres)
 
     def add_stop(self, driver_id: str, place: str, seconds: float) -> None:
         """Learn how long a stop took."""
@@ -153,7 +158,7 @@ def _breaks(length: Floats, seconds: Floats) -> np.ndarray:
 
 
 @compiled
-def _where(latitude: Floats, longitude: Floats, t: Floats) -> tuple[Ints, Ints]:
+def where(latitude: Floats, longitude: Floats, t: Floats) -> tuple[Ints, Ints]:
     """Cell and hour of the week of points (n,)."""
     cell, hour = np.empty(len(t), np.int64), np.empty(len(t), np.int64)
     for i in range(len(t)):

@@ -6,16 +6,12 @@ from typing import Literal
 import msgspec
 import numpy as np
 
-from geo.intervals import AT_S, COLD, QUANTILES, SPREAD_S, Intervals
-from tracker.records import Delivery, Floats
+from geo.intervals import Intervals, fitted
+from tracker.records import Delivery
 
 Grouping = Literal["hour", "driver", "distance", "stops", "model"]
 DISTANCES_M = (500.0, 1000.0, 2000.0, 5000.0, 10_000.0, 20_000.0, 50_000.0)
 """Bounds between the groups of a distance to go."""
-PRIOR = 10
-"""So many imagined trips, strayed as is assumed before any is known, weigh among the real ones."""
-NEAR = float(np.log(3.0))
-"""A trip counts for reckoned times up to three times longer or shorter, the less the further."""
 FRESH = 3.0
 """Power by which an earlier version counts less than the newest."""
 LEAST_TIME_S = 60.0
@@ -132,33 +128,13 @@ _GROUPS: dict[Grouping, Callable[[Score], tuple[float, str]]] = {
 }
 
 
-def learned_intervals(found: Sequence[Score]) -> Intervals:
-    """Quantiles of how far trips strayed from what was reckoned, among imagined ones that strayed as is assumed.
+def learned_intervals(found: Sequence[Score], assumed: Intervals) -> Intervals:
+    """Intervals from how far trips strayed from what was reckoned, drawn to those that are assumed without any.
 
     What an earlier model reckoned counts less, and what was reckoned before anything was learned not at all: else what
-    speeds have learned would be corrected a second time. The imagined ones keep the intervals of few trips wide, as the
-    finite-sample correction of split conformal prediction does (Lei et al., Distribution-Free Predictive Inference for
-    Regression, 2018).
+    speeds have learned would be corrected a second time.
     """
     known = [(s.reckoned_s, s.arrived_at - s.predicted_at, s.stops, s.model) for s in found if s.model and s.reckoned_s]
     reckoned, actual, stops, model = np.array(known, np.float64).reshape(-1, 4).T
-    strayed = (actual - reckoned) / (reckoned + SPREAD_S)
     fresh = (model / model.max(initial=1.0)) ** FRESH
-    levels = (np.arange(PRIOR) + 0.5) / PRIOR
-    imagined = np.interp(levels, (0.0, *QUANTILES, 1.0), (1.5 * COLD[0], *COLD, 1.5 * COLD[2]))
-    table = np.empty((2, len(AT_S), len(QUANTILES)))
-    for through in range(2):
-        for i, at in enumerate(AT_S):
-            weight = np.maximum(1.0 - np.abs(np.log(np.maximum(reckoned, 1.0) / at)) / NEAR, 0.0)
-            weight = np.where(np.minimum(stops, 1) == through, weight * fresh, 0.0)
-            near = weight > 0.0
-            values, weights = np.append(strayed[near], imagined), np.append(weight[near], np.ones(PRIOR))
-            table[through, i] = _weighted_quantiles(values, weights)
-    return Intervals(table)
-
-
-def _weighted_quantiles(values: Floats, weights: Floats) -> Floats:
-    order = np.argsort(values, kind="stable")
-    values, weights = values[order], weights[order]
-    middle = np.cumsum(weights) - weights / 2
-    return np.interp(QUANTILES, middle / weights.sum(), values)
+    return fitted(reckoned, actual, stops, fresh, assumed)

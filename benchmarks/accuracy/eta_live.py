@@ -58,7 +58,7 @@ def measure() -> Iterator[Row]:
         learned = Learned()
         for other in earlier:
             learned.add_trip(other.time, other.latitude, other.longitude)
-        learned.intervals = learned_intervals([s for s in learning if s.arrived_at < trip.time[0]])
+        learned.intervals = learned_intervals([s for s in learning if s.arrived_at < trip.time[0]], learned.assumed)
         engine = Engine(SETTINGS)
         engine.use_model(learned.model(number, SETTINGS))
         usual = max(earlier, key=lambda other: other.time[-1])

@@ -5,13 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from api.eta_runs import Score, evaluate, read_model, train
+from api.eta_runs import Score, evaluate, live_part, read_model, train
 from tests import towns
 from tracker.errors import InvalidInput
+from tracker.learned_bytes import from_bytes
 
 
 def write(path: Path, n: int, seed: int, **changes: object) -> Path:
-    """A file of trips in the made-up town."""
+    """A file of trips in the made-up town, without their ways on the map."""
     trips, taken = towns.trips(n, seed)
     lines = []
     for i in range(n):
@@ -26,6 +27,20 @@ def write(path: Path, n: int, seed: int, **changes: object) -> Path:
             "travel_time": taken[i],
         }
         lines.append(json.dumps(line | changes))
+    path.write_text("\n".join(lines))
+    return path
+
+
+def write_placed(path: Path, n: int, seed: int) -> Path:
+    """The same trips, with only their ways."""
+    trips, taken = towns.trips(n, seed)
+    ends = np.stack([trips.longitude, trips.latitude], axis=2)
+    lines = []
+    for i in range(n):
+        steps = ends[trips.offset[i] : trips.offset[i + 1]]
+        way = [*steps[:, 0].tolist(), steps[-1, 1].tolist()]
+        departure = {"weekday": int(trips.minute[i] // 1440), "minute": trips.minute[i] % 1440}
+        lines.append(json.dumps({"trip": i, "path": way, "travel_time": taken[i], **departure}))
     path.write_text("\n".join(lines))
     return path
 
@@ -56,9 +71,22 @@ def test_predictions_do_not_depend_on_what_trips_took(model: Path, tmp_path: Pat
     assert (len(told), len(silent)) == (2, 1)
 
 
+def test_a_server_starts_from_trips_with_a_way_on_the_map(model: Path, tmp_path: Path) -> None:
+    told = train(write_placed(tmp_path / "placed.jsonl", 200, 0), tmp_path / "placed", utc_offset_h=8.0)
+    assert "no server" not in told
+    learned = from_bytes(live_part(tmp_path / "placed"))
+    assert learned.trips == 200
+    early = learned.driven[1].sum(axis=0)
+    train(tmp_path / "placed.jsonl", tmp_path / "utc")
+    late = from_bytes(live_part(tmp_path / "utc")).driven[1].sum(axis=0)
+    np.testing.assert_allclose(early, np.roll(late, -8), rtol=0.3)  # 8 h earlier where local time is 8 h ahead
+    with pytest.raises(InvalidInput, match="train it on trips with a path"):
+        live_part(model)
+
+
 def test_progress_reaches_a_hundred(tmp_path: Path) -> None:
     done: list[int] = []
-    train(write(tmp_path / "train.jsonl", 60, 0), tmp_path / "model", done.append)
+    train(write(tmp_path / "train.jsonl", 60, 0), tmp_path / "model", progress=done.append)
 
     assert sum(done) == 100
 

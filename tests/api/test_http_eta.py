@@ -1,7 +1,14 @@
+import numpy as np
 import pytest
 
-from tests.fixes import LATITUDE, LONGITUDE
+from tests.fixes import LATITUDE, LONGITUDE, T0, place
 from tests.site import CUSTOMER, DRIVER, OFFICE, Site, order_body, refused, site
+from tracker.channels import Viewer
+from tracker.codec import parse_time
+from tracker.learned_bytes import to_bytes
+from tracker.learning import Learned
+
+ADMIN = Viewer("A1", "admin", None, None)
 
 
 @pytest.fixture
@@ -45,6 +52,37 @@ async def test_announced_etas_are_scored_once_when_the_driver_arrives(here: Site
 async def test_the_model_tells_what_it_has_learned(here: Site) -> None:
     model = await here.get(OFFICE, "eta/model")
     assert (model["version"], model["trips"], model["learned_until"], model["speed"]) == (0, 0, None, 6.0)
+
+
+def slow_city() -> bytes:
+    """A model of a fleet that drove 2 m/s hereabouts for days."""
+    learned, t = Learned(), np.arange(0.0, 3000.0, 5.0)
+    for day in range(30):
+        learned.add_trip(T0 + 86_400.0 * day + t, *place(-3000.0 + 2.0 * t))
+    return to_bytes(learned)
+
+
+async def test_a_model_is_swapped_while_drivers_drive_and_stays_after_a_restart(store_url: str) -> None:
+    async with site(store_url) as here:
+        await here.put("orders/O1", order_body())
+        await here.drive("D1", [0, 5], [-2000.0, -1950.0])
+        before = (await here.get(OFFICE, "orders/O1"))["eta"]
+        answer = await here.ask(ADMIN, "PUT", "eta/model", content=slow_city())
+        assert (answer.status_code, answer.json()["version"], answer.json()["trips"]) == (200, 1, 30)
+        await here.drive("D1", [65, 70], [-1350.0, -1300.0])
+        assert parse_time((await here.get(OFFICE, "orders/O1"))["eta"]) > parse_time(before) + 120
+    async with site(store_url) as here:
+        model = await here.get(OFFICE, "eta/model")
+        assert (model["version"], model["trips"], model["cells"]) == (1, 30, answer.json()["cells"])
+
+
+async def test_what_is_no_model_changes_nothing(here: Site) -> None:
+    refusals = [(await here.ask(ADMIN, "PUT", "eta/model", content=data)) for data in (b"", b"PK", slow_city()[:-9])]
+    assert [refused(answer) for answer in refusals] == [(400, "invalid_input", "body")] * 3
+    assert refused(await here.ask(OFFICE, "PUT", "eta/model", content=slow_city()))[:2] == (403, "not_allowed")
+    too_large = await here.ask(ADMIN, "PUT", "eta/model", content=bytes((32 << 20) + 1))
+    assert refused(too_large)[:2] == (413, "message_too_large")
+    assert (await here.get(OFFICE, "eta/model"))["version"] == 0
 
 
 @pytest.mark.parametrize("viewer", [CUSTOMER, DRIVER])

@@ -2,9 +2,11 @@ import msgspec
 import numpy as np
 import pytest
 
-from geo.intervals import COLD, quantiles
+from geo.intervals import COLD, cold_intervals, quantiles
 from tests.tracker.test_announce import delivery
 from tracker.scores import Score, accuracy, distance_group, learned_intervals, scores
+
+ASSUMED = cold_intervals()
 
 
 def score(**changes) -> Score:
@@ -56,7 +58,7 @@ def test_groups_are_in_order() -> None:
 
 
 def test_without_scores_intervals_are_as_assumed() -> None:
-    strayed = learned_intervals([]).strayed
+    strayed = learned_intervals([], ASSUMED).strayed
     assert strayed[0, 2] == pytest.approx(COLD, abs=0.06)
 
 
@@ -68,12 +70,16 @@ def test_intervals_hold_four_of_five_of_the_trips_to_come() -> None:
         actual = reckoned * 1.3 * np.exp(rng.normal(0, 0.25, n))  # slower than reckoned
         return [score(reckoned_s=float(r), arrived_at=float(a), model=2) for r, a in zip(reckoned, actual, strict=True)]
 
-    intervals = learned_intervals(trips(1500))
+    intervals = learned_intervals(trips(1500), ASSUMED)
     coming = trips(1500)
     low, middle, high = np.array([quantiles(intervals, s.reckoned_s, 0) for s in coming]).T
     actual = np.array([s.arrived_at for s in coming])
     assert ((low <= actual) & (actual <= high)).mean() == pytest.approx(0.8, abs=0.04)
     assert (actual < middle).mean() == pytest.approx(0.5, abs=0.05)
     before = [msgspec.structs.replace(s, model=model) for model in (None, 0) for s in trips(300)]
-    assert learned_intervals(before).strayed[0, 2] == pytest.approx(COLD, abs=0.06)  # of before anything was learned
-    assert learned_intervals(trips(1500)).strayed[1, 2] == pytest.approx(COLD, abs=0.06)  # through stops: unknown yet
+    assert learned_intervals(before, ASSUMED).strayed[0, 2] == pytest.approx(
+        COLD, abs=0.06
+    )  # of before anything was learned
+    assert learned_intervals(trips(1500), ASSUMED).strayed[1, 2] == pytest.approx(
+        COLD, abs=0.06
+    )  # through stops: unknown yet

@@ -1,5 +1,6 @@
 """HTTP requests to an edge: answered by the engine, or from the store."""
 
+from tests.api.test_http_eta import ADMIN, slow_city
 from tests.fixes import T0
 from tests.instances import instances
 from tests.redis_server import RedisServer
@@ -20,6 +21,15 @@ async def test_an_edge_answers_as_the_engine_does(postgres_url: str, redis: Redi
         assert refused(await edge.ask(CUSTOMER, "PUT", "orders/O2", json=order_body()))[:2] == (403, "not_allowed")
         assert refused(await edge.ask(None, "GET", "drivers"))[:2] == (401, "not_authenticated")
         assert refused(await edge.ask(OFFICE, "GET", "orders/NONE"))[:2] == (404, "not_found")
+
+
+async def test_an_edge_takes_a_model_for_the_engine(postgres_url: str, redis: RedisServer):
+    async with instances(postgres_url, redis, 2) as (engine, edge):
+        body = slow_city()
+        answer = await edge.ask(ADMIN, "PUT", "eta/model", content=body)
+        assert (answer.status_code, answer.json()["version"]) == (200, 1)
+        assert engine.services.engine.eta_model.version == 1
+        assert refused(await edge.ask(OFFICE, "PUT", "eta/model", content=body))[:2] == (403, "not_allowed")
 
 
 async def test_tracks_and_events_come_from_the_store_also_without_redis(postgres_url: str, redis: RedisServer):

@@ -1,0 +1,102 @@
+"""What finished trips teach that somebody else recorded: where they led and how long each took, but no fixes.
+
+A trip's seconds are shared out along its way as a trained model expects of each step, and added up by cell and hour as
+a server adds up its own trips; so it goes on learning from there.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from geo.eta import Model, Trips
+from geo.eta.effects import straight
+from geo.eta.model import usable
+from geo.intervals import cold_intervals, fitted
+from geo.speeds import Speeds
+from tracker import corridors
+from tracker.learning import LEAST_M, Learned, where
+from tracker.records import Floats, Ints
+from tracker.settings import EngineSettings
+
+PIECE_M = 250.0
+"""A longer step is shared out in pieces, each to the cell that holds its middle."""
+JUDGED = 5
+"""Each fifth trip is left out at first, to see how far trips stray that were not learned from."""
+LEAST_TRIPS = 50
+"""Of fewer none is left out, and intervals stay as wide as before any."""
+
+
+class Pieces(NamedTuple):
+    """Pieces of ways, columns (k,)."""
+
+    trip: Ints
+    cell: Ints
+    hour: Ints
+    seconds: Floats
+    metres: Floats
+
+    def take(self, chosen: np.ndarray) -> "Pieces":
+        """Those of the trips of a mask (n,)."""
+        kept = chosen[self.trip]
+        return Pieces(*(column[kept] for column in self))
+
+
+def learned_of(model: Model, trips: Trips, seconds: Floats, departed_at: Floats, settings: EngineSettings) -> Learned:
+    """What a server starts from, of n trips; `departed_at` (n,) is Unix seconds, of which the hour of the week counts.
+
+    A trip whose way is not on the map teaches nothing; where that is all of them, nothing was learned (`trips` 0).
+    """
+    placed = trips.sums((trips.latitude + trips.longitude).sum(axis=1))  # NaN where a step of it is nowhere
+    good = usable(trips) & np.isfinite(seconds) & (seconds > 0) & np.isfinite(placed)
+    trips, seconds, departed_at = trips.take(good), seconds[good], departed_at[good]
+    pieces = _pieces(trips, _shared_out(model, trips, seconds), departed_at)
+    learned, judged = Learned(), np.arange(len(trips)) % JUDGED == JUDGED - 1
+    if len(trips) >= LEAST_TRIPS:
+        learned.add_driven(*pieces.take(~judged)[1:])
+        reckoned = _reckoned(learned.model(0, settings).speeds, pieces, len(trips))[judged]
+        learned.assumed = fitted(
+            reckoned, seconds[judged], np.zeros(len(reckoned)), np.ones(len(reckoned)), cold_intervals()
+        )
+        learned.add_driven(*pieces.take(judged)[1:])
+    else:
+        learned.add_driven(*pieces[1:])
+    learned.intervals = learned.assumed
+    far = straight(trips)
+    long = far >= LEAST_M
+    learned.circuity += [trips.metres[long].sum(), far[long].sum()]
+    learned.trips = float(len(trips))
+    for i in range(max(len(trips) - corridors.MOST_ENDS, 0), len(trips)):
+        steps = slice(trips.offset[i], trips.offset[i + 1])
+        ends = trips.latitude[steps], trips.longitude[steps]
+        corridors.add(learned.corridors, *(np.append(end[:, 0], end[-1, 1]) for end in ends))
+    learned.forget(0.0)  # no more than is kept
+    return learned
+
+
+def _shared_out(model: Model, trips: Trips, seconds: Floats) -> Floats:
+    """(k,) seconds of each step, of those (n,) that the trips took."""
+    expected = trips.length / model.speeds(trips)
+    return expected * (seconds / trips.sums(expected))[trips.trip]
+
+
+def _pieces(trips: Trips, seconds: Floats, departed_at: Floats) -> Pieces:
+    count = np.maximum(np.ceil(trips.length / PIECE_M), 1.0).astype(np.int64)
+    step = np.repeat(np.arange(len(count)), count)
+    share = (np.arange(len(step)) - (np.cumsum(count) - count)[step] + 0.5) / count[step]
+    latitude, longitude = (
+        ends[step, 0] + share * (ends[step, 1] - ends[step, 0]) for ends in (trips.latitude, trips.longitude)
+    )
+    before = np.cumsum(seconds) - seconds
+    trip = trips.trip
+    begun = departed_at[trip] + before - before[trips.offset[:-1]][trip]
+    cell, hour = where(latitude, longitude, begun[step] + share * seconds[step])
+    return Pieces(trip[step], cell, hour, (seconds / count)[step], (trips.length / count)[step])
+
+
+def _reckoned(speeds: Speeds, pieces: Pieces, trips: int) -> Floats:
+    """(trips,) seconds by these speeds, whose cells are sorted."""
+    pace = speeds.anywhere[pieces.hour]
+    if len(speeds.cell):
+        row = np.minimum(np.searchsorted(speeds.cell, pieces.cell), len(speeds.cell) - 1)
+        pace = np.where(speeds.cell[row] == pieces.cell, speeds.pace[pieces.hour, row], pace)
+    return np.bincount(pieces.trip, pieces.metres * pace, trips).astype(np.float64)
