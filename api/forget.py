@@ -1,13 +1,17 @@
 """One person's data, deleted: what remains of a driver or a customer is what an order needs to be counted."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 from msgspec.structs import replace
 
+from api.learning import load_model
 from api.services import Services
-from storage.erasing import of_customer, of_driver
-from storage.store import Commit, Committed, Store
+from geo.eta import UnfitModel
+from storage.erasing import of_customer, of_driver, of_models
+from storage.store import Commit, Committed, Store, StoredModel
 from tracker.errors import Conflict
+from tracker.learned_bytes import from_bytes, to_bytes
 from tracker.records import Destination, Order, Route
 
 FORGOTTEN = "forgotten"
@@ -22,7 +26,7 @@ async def forget_driver(store: Store, put: Put, driver_id: str) -> dict[str, int
     _check_ended(orders, "driver")
     save = [replace(order, driver_id=None, former=None) for order in orders]
     committed = await put(Commit(save=save, erase=of_driver(driver_id)))
-    return dict(committed.erased) | {"orders": len(save)}
+    return dict(committed.erased) | {"orders": len(save), "eta_models": await _unlearn(store, put, driver_id)}
 
 
 async def forget_customer(store: Store, put: Put, customer_id: str) -> dict[str, int]:
@@ -37,11 +41,30 @@ async def forget_customer(store: Store, put: Put, customer_id: str) -> dict[str,
 async def forget_live_driver(services: Services, driver_id: str) -> dict[str, int]:
     """In a running server, which must not know him any more either. Raises Conflict."""
     routes = await services.store.find(Route, driver_id=driver_id)
-    deleted = await forget_driver(services.store, services.writer.put, driver_id)
+    async with services.teacher.turn:
+        deleted = await forget_driver(services.store, services.writer.put, driver_id)
+        if deleted["eta_models"]:
+            await load_model(services)
     for route in routes:
         services.engine.remove_route(route.route_id)
     services.engine.forget(driver_id)
     return deleted
+
+
+async def _unlearn(store: Store, put: Put, driver_id: str) -> int:
+    """Have how long a driver's stops take in no ETA model; how many there were. One that cannot be read goes, too."""
+    stored = await store.eta_model()
+    if stored is None:
+        return 0
+    try:
+        learned = await asyncio.to_thread(from_bytes, stored.model)
+    except UnfitModel:
+        return (await put(Commit(erase=of_models(stored.version)))).erased["eta_models"]
+    if learned.by_driver.pop(driver_id, None) is None:
+        return 0
+    data = await asyncio.to_thread(to_bytes, learned)
+    model = StoredModel(stored.version + 1, stored.created_at, stored.trips, data)
+    return (await put(Commit(eta_models=[model], erase=of_models(stored.version)))).erased["eta_models"]
 
 
 async def _orders(store: Store, **of: str) -> list[Order]:

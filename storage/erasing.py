@@ -58,6 +58,11 @@ def of_driver(driver_id: str) -> list[Erasure]:
     return [("messages", Statement(_MESSAGES_OF_DRIVER, [(driver_id,)])), *found]
 
 
+def of_models(version: int) -> list[Erasure]:
+    """The ETA models up to a version."""
+    return [("eta_models", Statement("DELETE FROM eta_models WHERE version <= $1 RETURNING 1", [(version,)]))]
+
+
 def of_customer(customer_id: str, order_ids: Sequence[str]) -> list[Erasure]:
     """All about a customer, whose orders these are, but the orders."""
     orders = [(order_id,) for order_id in order_ids]

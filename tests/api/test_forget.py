@@ -5,9 +5,13 @@ from msgspec.structs import replace
 
 from api.forget import FORGOTTEN, forget_customer, forget_driver
 from storage import Commit, open_store
+from storage.erasing import of_models
+from storage.store import StoredModel
 from tests.storage.test_rows import ORDER
 from tests.tracks import run
 from tracker.errors import Conflict
+from tracker.learned_bytes import from_bytes, to_bytes
+from tracker.learning import Learned
 from tracker.records import Destination, Order
 
 SQUARE = [[[121.512, 25.031], [121.52, 25.031], [121.52, 25.04], [121.512, 25.031]]]
@@ -30,6 +34,29 @@ async def test_a_forgotten_driver_is_in_no_order(store):
     assert await store.find(Order, driver_id="D1") == []
     assert {order.customer_id for order in await store.find(Order)} == {"C1"}
     assert set((await forget_driver(store, store.commit, "D1")).values()) == {0}
+
+
+async def models(store) -> int:
+    return (await store.commit(Commit(erase=of_models(99)))).erased["eta_models"]
+
+
+async def test_a_forgotten_driver_is_in_no_model(store):
+    learned = Learned()
+    for driver_id in ("D1", "D2"):
+        learned.add_stop(driver_id, "25.0,121.5", 77.0)
+    for version in (1, 2):
+        await store.commit(Commit(eta_models=[StoredModel(version, 0.0, 1, to_bytes(learned))]))
+    assert (await forget_driver(store, store.commit, "D1"))["eta_models"] == 2
+    newest = await store.eta_model()
+    assert (newest.version, list(from_bytes(newest.model).by_driver)) == (3, ["D2"])
+    assert (await forget_driver(store, store.commit, "D1"))["eta_models"] == 0
+    assert await models(store) == 1
+
+
+async def test_a_model_that_cannot_be_read_is_forgotten_with_a_driver(store):
+    await store.commit(Commit(eta_models=[StoredModel(7, 0.0, 1, b"of another program")]))
+    assert (await forget_driver(store, store.commit, "D1"))["eta_models"] == 1
+    assert await store.eta_model() is None
 
 
 async def test_a_forgotten_customer_leaves_a_place_to_a_kilometre(store):

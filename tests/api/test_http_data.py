@@ -1,7 +1,9 @@
 """An admin deletes a person's data, and is told what that was."""
 
+from api.learning import start_from
 from tests.site import CUSTOMER, DRIVER, OFFICE, order_body, refused, site
 from tracker.channels import Viewer
+from tracker.learning import Learned
 
 ADMIN = Viewer("A", "admin", None, None)
 
@@ -15,8 +17,12 @@ async def test_a_drivers_data_is_deleted_by_an_admin_once_nothing_is_open(store_
         assert refused(await here.ask(ADMIN, "DELETE", "drivers/D1/data"))[:2] == (409, "conflict")
         assert refused(await here.ask(ADMIN, "DELETE", "customers/C1/data"))[:2] == (409, "conflict")
         await here.put("orders/O1", order_body(status="cancelled", customer_name="Lin", address="No. 1"))
+        learned = Learned()
+        learned.add_stop("D1", "25.0,121.5", 77.0)
+        await start_from(here.services, learned)
         deleted = (await here.ask(ADMIN, "DELETE", "drivers/D1/data")).json()["deleted"]
-        assert deleted["tracks"] == 1
+        assert deleted["tracks"] == deleted["eta_models"] == 1
+        assert here.services.teacher.learned.by_driver == here.services.engine.eta_model.service.by_driver == {}
         assert deleted["orders"] == 1
         assert (await here.ask(OFFICE, "GET", "drivers/D1")).status_code == 404
         order = await here.get(OFFICE, "orders/O1")
