@@ -3,9 +3,15 @@
 import re
 from pathlib import Path
 
+from typer.testing import CliRunner
+
+from api.eta import app
+from api.eta_runs import live_part, train
 from scripts.reference import TARGET, reference
 from tests.site import OFFICE, site
+from tracker.channels import Viewer
 
+runner = CliRunner()
 ROOT = Path(__file__).parents[1]
 
 
@@ -38,6 +44,21 @@ async def test_every_question_of_the_history_page_is_answered(sqlite_url: str) -
             answer = await here.ask(OFFICE, "POST" if body else "GET", path, content=body)
             assert answer.status_code == 200, (path, answer.text)
             assert "D1" in answer.text or '"stays":[]' in answer.text or '"trips":[' in answer.text, (path, answer.text)
+
+
+async def test_the_page_of_arrival_times_tells_the_truth(sqlite_url: str, tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "eta.md").read_text("utf-8")
+    trips, model = tmp_path / "past.jsonl", tmp_path / "city.model"
+    trips.write_text("\n".join(re.findall(r"^    ({.+})$", page, re.MULTILINE)))
+    assert "learned from 2 trips" in train(trips, model, 8.0)
+    async with site(sqlite_url) as here:
+        answer = await here.ask(Viewer("A1", "admin", None, None), "PUT", "eta/model", content=live_part(model))
+        assert answer.json()["trips"] == 2
+        for path in re.findall(r'"\$TRACKER/api/v1/(.+?)"', page):
+            assert (await here.ask(OFFICE, "GET", path)).status_code == 200
+    options = set(re.findall(r" (--[\w-]+)", page))
+    said = " ".join(runner.invoke(app, [command, "--help"]).output for command in ("train", "evaluate", "load"))
+    assert {option for option in options if option not in said} == set()
 
 
 def test_every_close_code_is_in_the_reference() -> None:
