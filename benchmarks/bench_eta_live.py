@@ -5,7 +5,7 @@ import pytest
 
 from benchmarks.traffic import LATITUDE, LONGITUDE, T0, city_points
 from geo.earth import distance, offset
-from geo.speeds import CELL_M, HOURS, cell_of, known_speeds
+from geo.speeds import CELL_M, HEADINGS, HOURS, cell_of, known_speeds
 from tracker.deliveries import Found
 from tracker.drivers import DriverTable
 from tracker.eta import Predictions
@@ -26,7 +26,8 @@ def learned_model() -> EtaModel:
     cells = np.unique([cell_of(lat, lon) for lat, lon in zip(latitude.tolist(), longitude.tolist(), strict=True)])
     model = cold_model(SETTINGS)
     pace = rng.uniform(0.08, 0.3, (HOURS, len(cells)))
-    speeds = known_speeds(cells, pace, model.speeds.anywhere, model.speeds.circuity)
+    headings = rng.uniform(0.8, 1.2, (HEADINGS, len(cells)))
+    speeds = known_speeds(cells, pace, headings, model.speeds.anywhere, model.speeds.circuity)
     return EtaModel(1, speeds, model.intervals, model.service, 0.2)
 
 

@@ -16,6 +16,10 @@ CELL_M = 250.0
 """Side of a grid cell."""
 HOURS = 168
 """Hours of a week, in UTC; the first begins with the epoch, a Thursday."""
+HEADINGS = 4
+"""East, north, west and south: a street is not as fast in both directions, nor a crossing."""
+ANY = -1
+"""Whatever the heading."""
 _M_PER_DEGREE = 111_195.0
 _EAST_CELLS = 1 << 32
 _CELLS_PER_DEGREE = np.cos(np.radians(np.arange(-89.5, 90.0))) * _M_PER_DEGREE / CELL_M
@@ -34,6 +38,8 @@ class Speeds(NamedTuple):
     """A hash table of them: where each stands in `cell`, -1 where nothing is; its length is a power of 2."""
     pace: NDArray[np.float32]
     """(HOURS, n) seconds a metre there, waiting at lights included; an hour's lie together."""
+    heading: NDArray[np.float32]
+    """(HEADINGS, n) what these seconds are multiplied with there by who heads east, north, west or south."""
     anywhere: Floats
     """(HOURS,) seconds a metre where nothing is known of the cell."""
     circuity: float
@@ -42,14 +48,16 @@ class Speeds(NamedTuple):
 
 def flat_speeds(speed_mps: float, circuity: float) -> Speeds:
     """One speed everywhere and always: what is assumed before anything is learned."""
-    return known_speeds(np.empty(0, np.int64), np.empty((HOURS, 0)), np.full(HOURS, 1.0 / speed_mps), circuity)
+    nowhere = np.empty(0, np.int64), np.empty((HOURS, 0)), np.empty((HEADINGS, 0))
+    return known_speeds(*nowhere, np.full(HOURS, 1.0 / speed_mps), circuity)
 
 
-def known_speeds(cell: Ints, pace: Floats, anywhere: Floats, circuity: float) -> Speeds:
-    """Speeds of cells (n,), each once, with their `pace` (HOURS, n)."""
+def known_speeds(cell: Ints, pace: Floats, heading: Floats, anywhere: Floats, circuity: float) -> Speeds:
+    """Speeds of cells (n,), each once, with their `pace` (HOURS, n) and `heading` (HEADINGS, n)."""
     place = np.full(1 << max(2 * len(cell), 1).bit_length(), -1, np.int32)
     _fill(cell, place)
-    return Speeds(cell, place, np.ascontiguousarray(pace, np.float32), anywhere, circuity)
+    by_hour, by_heading = np.ascontiguousarray(pace, np.float32), np.ascontiguousarray(heading, np.float32)
+    return Speeds(cell, place, by_hour, by_heading, anywhere, circuity)
 
 
 @compiled
@@ -94,10 +102,25 @@ def hour_of(t: float) -> int:
 
 
 @helper
-def pace_at(speeds: Speeds, latitude: float, longitude: float, hour: int) -> float:
-    """Seconds a metre at a place in an hour of the week."""
+def heading_of(latitude0: float, longitude0: float, latitude1: float, longitude1: float) -> int:
+    """Which of the HEADINGS a short leg has; a leg that leads nowhere has ANY."""
+    north, east = metric_scale(latitude0)
+    y, x = (latitude1 - latitude0) * north, ((longitude1 - longitude0 + 180.0) % 360.0 - 180.0) * east
+    if not abs(x) + abs(y) > 0.0:
+        return ANY
+    if abs(x) >= abs(y):
+        return 0 if x > 0.0 else 2
+    return 1 if y > 0.0 else 3
+
+
+@helper
+def pace_at(speeds: Speeds, latitude: float, longitude: float, hour: int, heading: int) -> float:
+    """Seconds a metre at a place in an hour of the week, heading somewhere or ANY."""
     row = row_of(speeds, cell_of(latitude, longitude))
-    return float(speeds.pace[hour, row]) if row >= 0 else float(speeds.anywhere[hour])
+    if row < 0:
+        return float(speeds.anywhere[hour])
+    pace = float(speeds.pace[hour, row])
+    return pace if heading == ANY else pace * float(speeds.heading[heading, row])
 
 
 @helper
@@ -122,9 +145,9 @@ def straight_seconds(
     pieces = min(max(ceil(line / _SAMPLE_M), 1), _SAMPLES)
     metres = line * speeds.circuity
     east = (longitude1 - longitude0 + 180.0) % 360.0 - 180.0
-    seconds = 0.0
+    seconds, heading = 0.0, heading_of(latitude0, longitude0, latitude1, longitude1)
     for i in range(pieces):
         share = (i + 0.5) / pieces
         latitude, longitude = latitude0 + share * (latitude1 - latitude0), longitude0 + share * east
-        seconds += metres / pieces * pace_at(speeds, latitude, longitude, hour)
+        seconds += metres / pieces * pace_at(speeds, latitude, longitude, hour, heading)
     return metres, seconds

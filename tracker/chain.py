@@ -7,7 +7,7 @@ import numpy as np
 
 from geo.compiled import compiled, helper
 from geo.intervals import Intervals, quantiles
-from geo.speeds import Speeds, hour_of, pace_at, straight_seconds
+from geo.speeds import ANY, Speeds, hour_of, pace_at, straight_seconds
 from tracker.paths import PathTimes, reckon, seconds_at
 from tracker.records import Bools, Floats, Ints
 
@@ -116,7 +116,7 @@ def predict(
             if asked or seconds == 0.0 or t // rules.interval_s != legs.t0[leg] // rules.interval_s:
                 pace.asked[driver] = False
                 latitude, longitude = legs.latitude1[leg], legs.longitude1[leg]
-                _learn(pace, driver, pace_at(speeds, latitude, longitude, hour_of(t)))
+                _learn(pace, driver, pace_at(speeds, latitude, longitude, hour_of(t), ANY))
                 factor = 1.0 + rules.pace_trust * (pace.ratio[driver] - 1.0)
                 at = legs.along[leg]
                 if at == at:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from geo.eta import UnfitModel
 from geo.intervals import AT_S, QUANTILES, Intervals
-from geo.speeds import CELL_M, HOURS
+from geo.speeds import CELL_M, HEADINGS, HOURS
 from tracker.corridors import Corridors
 from tracker.learning import Learned
 
@@ -43,6 +43,7 @@ def to_bytes(learned: Learned) -> bytes:
         row=row.astype(np.int32),
         hour=hour.astype(np.uint8),
         driven=learned.driven[:, row, hour].astype(np.float32),
+        headed=learned.headed.astype(np.float32),
         circuity=learned.circuity,
         service=learned.service,
         strayed=learned.intervals.strayed,
@@ -90,6 +91,7 @@ def _learned(head: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Learned:
         until=float(head["until"]),
         cell=cell,
         driven=driven,
+        headed=arrays["headed"].astype(np.float64).reshape(2, len(cell), HEADINGS),
         circuity=arrays["circuity"],
         service=arrays["service"],
         by_driver={key: (float(n), float(s)) for key, (n, s) in head["by_driver"].items()},
@@ -103,7 +105,8 @@ def _learned(head: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Learned:
 def _check(learned: Learned) -> None:
     """Raises ValueError where a number is none that can have been learned; the engine would predict with it."""
     known = [np.array(list(sums.values())) for sums in (learned.by_driver, learned.by_place)]
-    sums = [*known, learned.driven, learned.circuity.reshape(2), learned.service.reshape(2), np.array([learned.trips])]
+    sums = [*known, learned.driven, learned.headed, learned.circuity.reshape(2), learned.service.reshape(2)]
+    sums.append(np.array([learned.trips]))
     tables = learned.intervals.strayed, learned.assumed.strayed
     shape = 2, len(AT_S), len(QUANTILES)
     drives = [drive for found in learned.corridors.values() for drive in found]

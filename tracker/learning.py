@@ -11,15 +11,18 @@ import numpy as np
 from geo.compiled import compiled
 from geo.earth import distance
 from geo.intervals import Intervals, cold_intervals
-from geo.speeds import HOURS, cell_of, hour_of, known_speeds
+from geo.speeds import ANY, HEADINGS, HOURS, cell_of, heading_of, hour_of, known_speeds
 from tracker import corridors
 from tracker.corridors import Corridors
 from tracker.eta_model import COLD_PACE_TRUST, SERVICE_SHRINK, EtaModel, ServiceTimes
 from tracker.records import Floats, Ints
 from tracker.settings import EngineSettings
 
-FLEET_M, HOUR_M, CELL_M, CELL_HOUR_M = 5_000.0, 20_000.0, 1_000.0, 2_000.0
-"""What weighs as much as the level above: metres of the fleet, in an hour, in a cell, in a cell in an hour."""
+FLEET_M, HOUR_M, CELL_M, CELL_HOUR_M, HEADING_M = 5_000.0, 20_000.0, 1_000.0, 2_000.0, 1_000.0
+"""What weighs as much as the level above: metres of the fleet, in an hour, in a cell, in a cell in an hour or one way.
+"""
+LEAST_SHARE, MOST_SHARE = 0.4, 2.5
+"""A way through a cell is no faster and no slower than this, measured by the cell."""
 SLOWEST, FASTEST = 3.0, 0.02
 """No pace beyond these is believed, s/m."""
 PAUSE_S = 120.0
@@ -50,6 +53,8 @@ class Learned:
     cell: Ints = field(default_factory=lambda: np.empty(0, np.int64))
     driven: Floats = field(default_factory=lambda: np.empty((2, 0, HOURS)))
     """(2, cells, HOURS) seconds and metres; cells sorted."""
+    headed: Floats = field(default_factory=lambda: np.empty((2, 0, HEADINGS)))
+    """(2, cells, HEADINGS) the same by heading; what led nowhere is in none."""
     circuity: Floats = field(default_factory=lambda: np.zeros(2))
     """Metres driven, and in a straight line."""
     service: Floats = field(default_factory=lambda: np.zeros(2))
@@ -70,20 +75,21 @@ class Learned:
         good = (seconds > 0) & (seconds <= PAUSE_S) & ~_breaks(length, seconds)
         if not good.any():
             return
-        middle = (latitude[:-1] + latitude[1:]) / 2, (longitude[:-1] + longitude[1:]) / 2
-        self.add_driven(*where(middle[0][good], middle[1][good], t[:-1][good]), seconds[good], length[good])
+        ends = latitude[:-1][good], longitude[:-1][good], latitude[1:][good], longitude[1:][good]
+        self.add_driven(*where(*ends, t[:-1][good]), seconds[good], length[good])
         line = float(distance(latitude[0], longitude[0], latitude[-1], longitude[-1]))
         if whole and line >= LEAST_M:
             self.circuity += [float(length.sum()), line]
             corridors.add(self.corridors, latitude, longitude)
         self.trips += 1
 
-    def add_driven(self, cell: Ints, hour: Ints, seconds: Floats, metres: Floats) -> None:
+    def add_driven(self, cell: Ints, hour: Ints, heading: Ints, seconds: Floats, metres: Floats) -> None:
         """Add pieces of ways (n,), each in a cell in an hour of the week."""
         self._make_room(np.unique(cell))
-        row = np.searchsorted(self.cell, cell)
-        np.add.at(self.driven[0], (row, hour), seconds)
-        np.add.at(self.driven[1], (row, hour), metres)
+        row, led = np.searchsorted(self.cell, cell), heading != ANY
+        for i, sums in enumerate((seconds, metres)):
+            np.add.at(self.driven[i], (row, hour), sums)
+            np.add.at(self.headed[i], (row[led], heading[led]), sums[led])
 
     def add_stop(self, driver_id: str, place: str, seconds: float) -> None:
         """Learn how long a stop took."""
@@ -97,6 +103,7 @@ class Learned:
         """Let what was learned fade by so many days; what has nearly faded is dropped."""
         keep = 0.5 ** (max(days, 0.0) / HALF_LIFE_DAYS)
         self.driven *= keep
+        self.headed *= keep
         self.circuity *= keep
         self.service *= keep
         for known in (self.by_driver, self.by_place):
@@ -106,7 +113,7 @@ class Learned:
         metres = self.driven[1].sum(axis=1)
         if len(self.cell) > MOST_CELLS:
             kept = np.sort(np.argsort(-metres, kind="stable")[:MOST_CELLS])
-            self.cell, self.driven = self.cell[kept], self.driven[:, kept]
+            self.cell, self.driven, self.headed = self.cell[kept], self.driven[:, kept], self.headed[:, kept]
 
     def model(self, version: int, settings: EngineSettings) -> EtaModel:
         """The model that follows from it."""
@@ -117,12 +124,14 @@ class Learned:
         cell = (seconds.sum(axis=1) + CELL_M * fleet) / (metres.sum(axis=1) + CELL_M)
         parent = cell[:, None] * (anywhere / fleet)
         pace = (seconds + CELL_HOUR_M * parent) / (metres + CELL_HOUR_M)
+        one_way = (self.headed[0] + HEADING_M * cell[:, None]) / (self.headed[1] + HEADING_M)
         driven, line = self.circuity + FLEET_M * np.array([settings.circuity, 1.0])
         stops, service = self.service + np.array([1.0, settings.service_s]) * SERVICE_SHRINK
         trust = PACE_TRUST + (COLD_PACE_TRUST - PACE_TRUST) * TRUST_TRIPS / (TRUST_TRIPS + self.trips)
         speeds = known_speeds(
             self.cell.copy(),
             np.clip(pace, FASTEST, SLOWEST).T,
+            np.clip(one_way / cell[:, None], LEAST_SHARE, MOST_SHARE).T,
             np.clip(anywhere, FASTEST, SLOWEST),
             float(driven / line),
         )
@@ -136,6 +145,7 @@ class Learned:
             at = np.searchsorted(self.cell, new)
             self.cell = np.insert(self.cell, at, new)
             self.driven = np.insert(self.driven, at, 0.0, axis=1)
+            self.headed = np.insert(self.headed, at, 0.0, axis=1)
 
 
 def _stops(known: tuple[str, float, float]) -> float:
@@ -158,9 +168,14 @@ def _breaks(length: Floats, seconds: Floats) -> np.ndarray:
 
 
 @compiled
-def where(latitude: Floats, longitude: Floats, t: Floats) -> tuple[Ints, Ints]:
-    """Cell and hour of the week of points (n,)."""
-    cell, hour = np.empty(len(t), np.int64), np.empty(len(t), np.int64)
+def where(
+    latitude0: Floats, longitude0: Floats, latitude1: Floats, longitude1: Floats, t: Floats
+) -> tuple[Ints, Ints, Ints]:
+    """Of short legs (n,) the cell of their middle, the hour of the week and the heading."""
+    cell, hour, heading = np.empty(len(t), np.int64), np.empty(len(t), np.int64), np.empty(len(t), np.int64)
     for i in range(len(t)):
-        cell[i], hour[i] = cell_of(latitude[i], longitude[i]), hour_of(t[i])
-    return cell, hour
+        east = (longitude1[i] - longitude0[i] + 180.0) % 360.0 - 180.0
+        cell[i] = cell_of((latitude0[i] + latitude1[i]) / 2.0, longitude0[i] + east / 2.0)
+        hour[i] = hour_of(t[i])
+        heading[i] = heading_of(latitude0[i], longitude0[i], latitude1[i], longitude1[i])
+    return cell, hour, heading

@@ -12,7 +12,7 @@ from geo.eta import Model, Trips
 from geo.eta.effects import straight
 from geo.eta.model import usable
 from geo.intervals import cold_intervals, fitted
-from geo.speeds import Speeds
+from geo.speeds import ANY, Speeds
 from tracker import corridors
 from tracker.learning import LEAST_M, Learned, where
 from tracker.records import Floats, Ints
@@ -32,6 +32,7 @@ class Pieces(NamedTuple):
     trip: Ints
     cell: Ints
     hour: Ints
+    heading: Ints
     seconds: Floats
     metres: Floats
 
@@ -82,15 +83,24 @@ def _shared_out(model: Model, trips: Trips, seconds: Floats) -> Floats:
 def _pieces(trips: Trips, seconds: Floats, departed_at: Floats) -> Pieces:
     count = np.maximum(np.ceil(trips.length / PIECE_M), 1.0).astype(np.int64)
     step = np.repeat(np.arange(len(count)), count)
-    share = (np.arange(len(step)) - (np.cumsum(count) - count)[step] + 0.5) / count[step]
-    latitude, longitude = (
-        ends[step, 0] + share * (ends[step, 1] - ends[step, 0]) for ends in (trips.latitude, trips.longitude)
-    )
+    place = (np.arange(len(step)) - (np.cumsum(count) - count)[step]) / count[step]
+    latitude0, longitude0 = _along(trips, step, place)
+    latitude1, longitude1 = _along(trips, step, place + 1.0 / count[step])
     before = np.cumsum(seconds) - seconds
     trip = trips.trip
     begun = departed_at[trip] + before - before[trips.offset[:-1]][trip]
-    cell, hour = where(latitude, longitude, begun[step] + share * seconds[step])
-    return Pieces(trip[step], cell, hour, (seconds / count)[step], (trips.length / count)[step])
+    each = (seconds / count)[step]
+    middle = begun[step] + place * seconds[step] + each / 2.0
+    cell, hour, heading = where(latitude0, longitude0, latitude1, longitude1, middle)
+    return Pieces(trip[step], cell, hour, heading, each, (trips.length / count)[step])
+
+
+def _along(trips: Trips, step: Ints, share: Floats) -> tuple[Floats, Floats]:
+    """Latitude and longitude of that share of steps (k,)."""
+    latitude, longitude = (
+        ends[step, 0] + share * (ends[step, 1] - ends[step, 0]) for ends in (trips.latitude, trips.longitude)
+    )
+    return latitude, longitude
 
 
 def _reckoned(speeds: Speeds, pieces: Pieces, trips: int) -> Floats:
@@ -98,5 +108,6 @@ def _reckoned(speeds: Speeds, pieces: Pieces, trips: int) -> Floats:
     pace = speeds.anywhere[pieces.hour]
     if len(speeds.cell):
         row = np.minimum(np.searchsorted(speeds.cell, pieces.cell), len(speeds.cell) - 1)
-        pace = np.where(speeds.cell[row] == pieces.cell, speeds.pace[pieces.hour, row], pace)
+        one_way = np.where(pieces.heading == ANY, 1.0, speeds.heading[pieces.heading, row])
+        pace = np.where(speeds.cell[row] == pieces.cell, one_way * speeds.pace[pieces.hour, row], pace)
     return np.bincount(pieces.trip, pieces.metres * pace, trips).astype(np.float64)

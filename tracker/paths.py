@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from geo import routes
 from geo.compiled import helper
-from geo.speeds import Speeds, hour_of, pace_at
+from geo.speeds import Speeds, heading_of, hour_of, pace_at
 from tracker.records import Floats, Ints, Legs, Route
 
 OFF_ROUTE_M = 300.0
@@ -142,10 +142,13 @@ def reckon(paths: PathTimes, driver: int, speeds: Speeds, t: float) -> None:
         metres = paths.along[i + 1] - paths.along[i]
         parts = max(ceil(metres / PIECE_M), 1)
         east = (paths.longitude[i + 1] - paths.longitude[i] + 180.0) % 360.0 - 180.0
+        ends = paths.latitude[i], paths.longitude[i], paths.latitude[i + 1], paths.longitude[i + 1]
+        heading = heading_of(*ends)
         for part in range(parts):
             share = (part + 0.5) / parts
             latitude = paths.latitude[i] + share * (paths.latitude[i + 1] - paths.latitude[i])
-            seconds += metres / parts * pace_at(speeds, latitude, paths.longitude[i] + share * east, hour)
+            longitude = paths.longitude[i] + share * east
+            seconds += metres / parts * pace_at(speeds, latitude, longitude, hour, heading)
         paths.seconds[i + 1] = seconds
 
 

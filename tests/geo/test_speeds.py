@@ -5,12 +5,15 @@ from hypothesis import strategies as st
 
 from geo.earth import distance, offset
 from geo.speeds import (
+    ANY,
     CELL_M,
+    HEADINGS,
     HOURS,
     Speeds,
     apart,
     cell_of,
     flat_speeds,
+    heading_of,
     hour_of,
     known_speeds,
     pace_at,
@@ -25,7 +28,7 @@ T0 = 1_760_000_000.0
 def with_cell(latitude: float, longitude: float, pace: float) -> Speeds:
     """6 m/s everywhere but in one cell."""
     cell = np.array([cell_of(latitude, longitude)])
-    return known_speeds(cell, np.full((HOURS, 1), pace), np.full(HOURS, 1 / 6), 1.0)
+    return known_speeds(cell, np.full((HOURS, 1), pace), np.ones((HEADINGS, 1)), np.full(HOURS, 1 / 6), 1.0)
 
 
 def test_a_cell_is_about_as_wide_as_it_is_high_and_has_one_number() -> None:
@@ -44,8 +47,25 @@ def test_the_hour_of_the_week_repeats_after_a_week() -> None:
 
 def test_a_known_cell_has_its_own_pace_and_others_the_common_one() -> None:
     speeds = with_cell(*HERE, 0.5)
-    assert pace_at(speeds, *HERE, 3) == 0.5
-    assert pace_at(speeds, HERE[0] + 0.01, HERE[1], 3) == pytest.approx(1 / 6)
+    assert pace_at(speeds, *HERE, 3, ANY) == pace_at(speeds, *HERE, 3, 2) == 0.5
+    assert pace_at(speeds, HERE[0] + 0.01, HERE[1], 3, 2) == pytest.approx(1 / 6)
+
+
+def test_a_way_through_a_cell_has_its_own_pace() -> None:
+    cell, heading = np.array([cell_of(*HERE)]), np.array([[0.5], [1.0], [2.0], [4.0]])
+    speeds = known_speeds(cell, np.full((HOURS, 1), 0.2), heading, np.full(HOURS, 1 / 6), 1.0)
+    found = [pace_at(speeds, *HERE, 3, heading) for heading in (0, 1, 2, 3, ANY)]
+    assert found == pytest.approx([0.1, 0.2, 0.4, 0.8, 0.2])
+
+
+@pytest.mark.parametrize("latitude", [-60.0, 0.0, 25.0, 65.0])
+def test_a_heading_is_the_nearest_of_four_everywhere(latitude: float) -> None:
+    for degrees in range(-44, 316, 4):
+        angle = np.radians(degrees)
+        end = offset(latitude, 180.0, 30.0 * np.cos(angle), 30.0 * np.sin(angle))
+        assert heading_of(latitude, 180.0, *map(float, end)) == (degrees + 45) // 90
+    assert heading_of(latitude, 10.0, latitude, 10.0) == ANY
+    assert heading_of(latitude, 10.0, np.nan, 10.0) == ANY
 
 
 def test_apart_is_the_distance_also_across_the_antimeridian() -> None:
@@ -72,6 +92,6 @@ def test_no_way_takes_no_time_and_an_unknown_one_is_not_known() -> None:
 def test_every_known_cell_is_found_and_no_other(cells: set[tuple[int, int]]) -> None:
     numbers = np.array(sorted((row << 32) + column for row, column in cells), np.int64)
     pace = np.tile(np.arange(len(numbers)) + 1.0, (HOURS, 1))
-    speeds = known_speeds(numbers, pace, np.full(HOURS, 0.5), 1.0)
+    speeds = known_speeds(numbers, pace, np.ones((HEADINGS, len(numbers))), np.full(HOURS, 0.5), 1.0)
     assert [row_of(speeds, cell) for cell in numbers.tolist()] == list(range(len(numbers)))
     assert all(row_of(speeds, cell + 1) == -1 for cell in numbers.tolist() if cell + 1 not in numbers)

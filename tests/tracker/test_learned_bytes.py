@@ -44,6 +44,7 @@ def test_a_state_comes_back_as_it_was() -> None:
         np.testing.assert_allclose(one, other, atol=1e-6)
     np.testing.assert_array_equal(after.cell, before.cell)
     np.testing.assert_allclose(after.driven, before.driven, rtol=1e-6)
+    np.testing.assert_allclose(after.headed, before.headed, rtol=1e-6)
     model = after.model(3, SETTINGS)
     np.testing.assert_allclose(model.speeds.pace, before.model(3, SETTINGS).speeds.pace, rtol=1e-5)
     drive(after, 12.0)  # and goes on learning

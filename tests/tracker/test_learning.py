@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from geo.speeds import hour_of, pace_at
+from geo.speeds import ANY, hour_of, pace_at
 from tests.fixes import T0, place
 from tracker.learning import MOST_CELLS, Learned
 from tracker.settings import EngineSettings
@@ -17,7 +17,7 @@ def drive(learned: Learned, speed: float, *, north: float = 0.0, t0: float = T0,
 
 def pace(learned: Learned, east: float, north: float, t: float) -> float:
     latitude, longitude = (float(x) for x in place(east, north))
-    return 1.0 / pace_at(learned.model(1, SETTINGS).speeds, latitude, longitude, hour_of(t))
+    return 1.0 / pace_at(learned.model(1, SETTINGS).speeds, latitude, longitude, hour_of(t), ANY)
 
 
 def test_nothing_learned_is_what_the_settings_say() -> None:
@@ -46,6 +46,18 @@ def test_an_hour_of_the_week_has_its_own_speed_where_much_was_driven_in_it() -> 
     assert pace(learned, 500.0, 9000.0, T0) > pace(learned, 500.0, 9000.0, T0 + 6 * 3600)  # elsewhere too
     between = pace(learned, 500.0, 0.0, T0 + 50 * 3600)
     assert 4 < between < 12
+
+
+def test_a_way_through_a_cell_has_its_own_speed_where_much_was_driven_that_way() -> None:
+    learned, t = Learned(), np.arange(0.0, 400.0, 5.0)
+    for _ in range(30):
+        drive(learned, 12.0)
+        learned.add_trip(T0 + t, *place(np.maximum(1600.0 - 6.0 * t, 0.0)))  # and back at half the speed
+    speeds = learned.model(1, SETTINGS).speeds
+    latitude, longitude = (float(x) for x in place(500.0, 0.0))
+    east, north, west = (1.0 / pace_at(speeds, latitude, longitude, hour_of(T0), heading) for heading in (0, 1, 2))
+    assert (east, west) == (pytest.approx(12, rel=0.1), pytest.approx(6, rel=0.1))
+    assert north == pytest.approx(pace(learned, 500.0, 0.0, T0))
 
 
 def test_breaks_and_silences_are_not_the_roads() -> None:
@@ -95,7 +107,7 @@ def test_what_was_learned_fades_and_is_bounded() -> None:
     learned.forget(1000.0)
     assert learned.by_place == {}
     learned.cell = np.arange(MOST_CELLS + 5)
-    learned.driven = np.ones((2, MOST_CELLS + 5, 168))
+    learned.driven, learned.headed = np.ones((2, MOST_CELLS + 5, 168)), np.ones((2, MOST_CELLS + 5, 4))
     learned.driven[:, 7] = 0.0
     learned.forget(0.0)
     assert len(learned.cell) == MOST_CELLS

@@ -5,7 +5,7 @@ import pytest
 
 from geo.eta import Model, Trips
 from geo.intervals import cold_intervals, quantiles
-from geo.speeds import hour_of, pace_at
+from geo.speeds import heading_of, hour_of, pace_at
 from tests import towns
 from tracker.corridors import between
 from tracker.learning import Learned
@@ -30,7 +30,9 @@ def reckoned(learned: Learned, trips: Trips) -> np.ndarray:
     speeds = learned.model(1, SETTINGS).speeds
     middle = trips.latitude.mean(axis=1), trips.longitude.mean(axis=1)
     hour = [hour_of(MONDAY_S + 60.0 * minute) for minute in trips.minute[trips.trip]]
-    pace = [pace_at(speeds, *place) for place in zip(*(m.tolist() for m in middle), hour, strict=True)]
+    ends = (side.tolist() for i in (0, 1) for side in (trips.latitude[:, i], trips.longitude[:, i]))
+    heading = [heading_of(*leg) for leg in zip(*ends, strict=True)]
+    pace = [pace_at(speeds, *leg) for leg in zip(*(m.tolist() for m in middle), hour, heading, strict=True)]
     return trips.sums(np.array(pace) * trips.length)
 
 

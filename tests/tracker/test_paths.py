@@ -61,9 +61,8 @@ def test_seconds_along_a_path_are_those_of_its_cells_in_this_hour() -> None:
     times = paths.times
     reckon(times, 0, speeds, T0)
     assert seconds_at(times, 0, 1000.0) == pytest.approx(200, rel=1e-3)
-    slow = known_speeds(
-        np.array([cell_of(latitude, longitude)]), np.full((HOURS, 1), 1.2), speeds.anywhere, speeds.circuity
-    )
+    cell, one_way = np.array([cell_of(latitude, longitude)]), np.array([[2.0], [1.0], [1.0], [1.0]])
+    slow = known_speeds(cell, np.full((HOURS, 1), 0.6), one_way, speeds.anywhere, speeds.circuity)
     reckon(times, 0, slow, T0)
     assert seconds_at(times, 0, 1500.0) == pytest.approx(300, rel=1e-3)  # reckoned already
     paths.forget_times()
