@@ -33,11 +33,12 @@ def compiled(function: F) -> F:
 
 
 def helper(function: F) -> F:
-    """Compile a function for compiled ones to call, which makes no arrays: it only reads or fills those it is given.
+    """Compile a function into compiled ones that call it; it makes no arrays, but only reads or fills those given.
 
-    Counting references to those, which an option of numba's own leaves out, costs more than a short function does.
+    Counting references to those, which an option of numba's own leaves out, costs more than a short function does; so
+    does handing over a tuple of arrays, seven words each, which a call that is not inlined does.
     """
-    return _compile(function, error_model="numpy", _nrt=False)
+    return _compile(function, error_model="numpy", _nrt=False, forceinline=True)
 
 
 def _compile(function: F, **options: Any) -> F:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pyproj import Geod
 
-from geo.compiled import compiled
+from geo.compiled import helper
 
 Floats = NDArray[np.float64]
 
@@ -33,7 +33,7 @@ def metres_per_degree(latitude: ArrayLike) -> tuple[Any, Any]:
     return north, east
 
 
-@compiled
+@helper
 def metric_scale(latitude: float) -> tuple[float, float]:
     """`metres_per_degree` of one latitude, for compiled loops."""
     phi = radians(latitude)
@@ -41,7 +41,7 @@ def metric_scale(latitude: float) -> tuple[float, float]:
     return radians(_A * (1.0 - _E2) / (w * sqrt(w))), radians(_A * cos(phi) / sqrt(w))
 
 
-@compiled
+@helper
 def wrapped(degrees: float) -> float:
     """`wrap_degrees` of one number, for compiled loops."""
     return degrees - 360.0 * floor((degrees + 180.0) / 360.0)

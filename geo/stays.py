@@ -12,7 +12,7 @@ from math import exp, hypot, isfinite, isnan, nan, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from geo.compiled import compiled
+from geo.compiled import compiled, helper
 from geo.earth import metric_scale, wrapped
 
 Floats = NDArray[np.float64]
@@ -172,7 +172,7 @@ def _advance(
     return kind[:k], of[:k], spans[0, :k], spans[1, :k], spans[2, :k], spans[3, :k], spans[4, :k]
 
 
-@compiled
+@helper
 def _begin(s: Floats, t: float, here: Place) -> None:
     s[:] = nan
     s[_LEAD] = s[_CRUISE] = s[_METRES] = s[_METRES_BEFORE] = 0.0
@@ -181,19 +181,19 @@ def _begin(s: Floats, t: float, here: Place) -> None:
     s[_LAST_LONGITUDE] = s[_FROM_LONGITUDE] = here[1]
 
 
-@compiled
+@helper
 def _place(latitude: float, longitude: float) -> Place:
     """With the metres of a degree there, of latitude and of longitude."""
     north, east = metric_scale(latitude)
     return latitude, longitude, north, east
 
 
-@compiled
+@helper
 def _metres(latitude: float, longitude: float, here: Place) -> float:
     return hypot((here[0] - latitude) * here[2], wrapped(here[1] - longitude) * here[3])
 
 
-@compiled
+@helper
 def _seconds_for(metres: float, cruise: float) -> float:
     """From standing to so many metres away, or the reverse: accelerating up to a cruising speed."""
     if not cruise > 0.0 or 2 * ACCELERATION_MPS2 * metres <= cruise * cruise:
@@ -201,7 +201,7 @@ def _seconds_for(metres: float, cruise: float) -> float:
     return metres / cruise + cruise / (2 * ACCELERATION_MPS2)
 
 
-@compiled
+@helper
 def _anchor(s: Floats, here: Place) -> None:
     """One more position at the place."""
     s[_COUNT] = min(s[_COUNT] + 1.0, ANCHOR_FIXES)
@@ -209,7 +209,7 @@ def _anchor(s: Floats, here: Place) -> None:
     s[_LONGITUDE] = wrapped(s[_LONGITUDE] + wrapped(here[1] - s[_LONGITUDE]) / s[_COUNT])
 
 
-@compiled
+@helper
 def _stay_on(
     s: Floats,
     t: float,
@@ -238,7 +238,7 @@ def _stay_on(
     s[_LEAD], s[_CHANGE] = 0.0, t
 
 
-@compiled
+@helper
 def _move_on(
     s: Floats,
     t: float,
@@ -288,7 +288,7 @@ def _move_on(
     return k
 
 
-@compiled
+@helper
 def _settle(s: Floats, radius: float, merge: float, kind: Flags, spans: Floats, k: int) -> int:
     """What may be a stay is one: a new one, which ends a trip, or the last one still."""
     near = _metres(s[_STAY_LATITUDE], s[_STAY_LONGITUDE], _place(s[_LATITUDE], s[_LONGITUDE])) <= radius
@@ -305,7 +305,7 @@ def _settle(s: Floats, radius: float, merge: float, kind: Flags, spans: Floats, 
     return k
 
 
-@compiled
+@helper
 def _tell(s: Floats, kind: Flags, spans: Floats, k: int) -> int:
     """The last stay is certainly over."""
     if isnan(s[_UNTIL]):

@@ -9,7 +9,7 @@ from math import exp, isfinite, isnan
 
 import numpy as np
 
-from geo.compiled import compiled
+from geo.compiled import compiled, helper
 from tracker.records import Bools, FixBatch, Floats, Ints
 
 HEARD, AHEAD, STEADY, IN_TIME = range(4)
@@ -71,7 +71,7 @@ def _follow(
     return found
 
 
-@compiled
+@helper
 def _hear(clock: Floats, now: float, said: float) -> None:
     """A message came, which says by how much its clock is ahead; NaN where it does not."""
     since = now - clock[HEARD]

@@ -4,7 +4,7 @@ from math import isfinite, isnan
 
 import numpy as np
 
-from geo.compiled import compiled
+from geo.compiled import compiled, helper
 from tracker import clocks
 from tracker.clocks import AHEAD, CONFIRMED, SLACK_S, STEADY
 from tracker.drivers import DriverTable
@@ -85,7 +85,7 @@ def _admit(
             flag[i] = _LATE if t < newest[d] else _ACCEPTED
 
 
-@compiled
+@helper
 def _refusal(
     latitude: float, longitude: float, fix_time: float, now: float, future_limit_s: float, age_limit_s: float
 ) -> int:
