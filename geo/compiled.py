@@ -33,7 +33,7 @@ def compiled(function: F) -> F:
 
 
 def helper(function: F) -> F:
-    """Compile a function into compiled ones that call it; it makes no arrays, but only reads or fills those given.
+    """Compile a function that makes no arrays, but only reads or fills those given; into compiled ones that call it.
 
     Counting references to those, which an option of numba's own leaves out, costs more than a short function does; so
     does handing over a tuple of arrays, seven words each, which a call that is not inlined does.

@@ -191,7 +191,9 @@ def _cut_pairs(
     total = 0
     for i in range(len(leg)):
         at = leg[i]
-        pieces = split(points, lat0[at], lon0[at], lat1[at], lon1[at])
+        put_point(points[0], lat0[at], lon0[at])
+        put_point(points[1], lat1[at], lon1[at])
+        pieces = split(points)
         count, within, ends[i] = cut_leg(shapes, shapes.areas[key[i]], points, pieces, found)
         if total + count > len(pairs):
             more = total + count

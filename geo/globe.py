@@ -78,14 +78,15 @@ def squared(p: Row, q: Row) -> Any:
 
 
 @helper
-def split(points: Rows, lat0: float, lon0: float, lat1: float, lon1: float) -> int:
-    """Cut the shortest way between two points into pieces so short that longitude and latitude stay straight in each.
+def split(points: Rows) -> int:
+    """Cut the shortest way between two POINTs into pieces so short that longitude and latitude stay straight in each.
 
-    Fills the POINTs of `points` (MOST_PIECES + 1,). Returns how many pieces there are; nearly always one. The way
-    between is interpolated on the sphere of normals (Gade, Journal of Navigation 2010).
+    They are the first two of `points` (MOST_PIECES + 1,), and then the first and the last of the pieces' ends. Returns
+    how many pieces there are; nearly always one. The way between is interpolated on the sphere of normals (Gade,
+    Journal of Navigation 2010).
     """
-    put_point(points[0], lat0, lon0)
-    put_point(points[1], lat1, lon1)
+    lat0, lon0 = points[0]["latitude"], points[0]["longitude"]
+    lat1, lon1 = points[1]["latitude"], points[1]["longitude"]
     square = squared(points[0], points[1])
     wide = abs(wrap(lon1 - lon0))
     if square == 0.0 or (square <= _PIECE_M * _PIECE_M and wide <= _PIECE_DEGREES):

@@ -48,7 +48,7 @@ class Cells(NamedTuple):
     in_use: Ints  # (LEVELS,) how many boxes there are
     buckets: Rows  # (BUCKETS,) of BUCKET
     boxes: Rows  # (n,) of BOX
-    found: Ints  # room for the keys of all of them, twice
+    found: Ints  # room for the keys of all of them, three times
 
 
 def _rows() -> tuple[NDArray[np.int32], Ints]:
@@ -101,12 +101,12 @@ class Grid:
 
     def query(self, latitude: float, longitude: float, half_height: float, half_width: float) -> list[int]:
         """Keys of the boxes that touch a box, in order; some that only nearly do."""
-        count = touching(self.cells, latitude, longitude, half_height, half_width)
+        count = touching(self.cells, 0, latitude, longitude, half_height, half_width)
         return sorted(set(self.cells.found[:count].tolist()))
 
     def _arrays(self) -> Cells:
-        if len(self._found) < 2 * len(self._boxes):
-            self._found = np.empty(2 * len(self._boxes), np.int64)
+        if len(self._found) < 3 * len(self._boxes):
+            self._found = np.empty(3 * len(self._boxes), np.int64)
         return Cells(_COLUMNS, _FIRST_ROW, self._in_use, self._buckets, self._boxes, self._found)
 
 
@@ -257,9 +257,8 @@ def _more_room(bucket: Row, boxes: Rows, blocks: Ints) -> bool:
 
 
 @helper
-def touching(cells: Cells, latitude: float, longitude: float, half_height: float, half_width: float) -> int:
-    """Put the keys of the boxes that touch a box into `found`, some more than once. Returns how many."""
-    count = 0
+def touching(cells: Cells, count: int, latitude: float, longitude: float, half_height: float, half_width: float) -> int:
+    """Put the keys of the boxes that touch a box into `found`, behind `count`, some more than once; how many then."""
     for level in range(LEVELS):
         if cells.in_use[level] == 0:
             continue

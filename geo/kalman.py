@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from geo.compiled import compiled, helper
+from geo.compiled import helper
 from geo.earth import metric_scale, wrapped
 from geo.motion import (
     ACCURACY_PER_SIGMA,
@@ -167,7 +167,7 @@ def update(
     return Updated(outlier, estimate, free, revised_by[:count], revised_time[:count], revised[:count])
 
 
-@compiled
+@helper
 def _advance(
     place: Floats,
     belief: Reals,

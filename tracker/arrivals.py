@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from geo.compiled import compiled, helper
+from geo.compiled import helper
 from geo.places import Places, depth, local
 from tracker import stands
 from tracker.nearness import ARRIVED, BESIDE_M, DEPARTED, Slots, begin, look, misfit, visit
@@ -59,7 +59,7 @@ class Rules(NamedTuple):
     quiet: bool
 
 
-@compiled
+@helper
 def follow(
     start: int,
     legs: LegColumns,

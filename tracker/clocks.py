@@ -9,7 +9,7 @@ from math import exp, isfinite, isnan
 
 import numpy as np
 
-from geo.compiled import compiled, helper
+from geo.compiled import helper
 from tracker.records import Bools, FixBatch, Floats, Ints
 
 HEARD, AHEAD, STEADY, IN_TIME = range(4)
@@ -44,7 +44,7 @@ def follow(batch: FixBatch, clock: Floats, newest: Floats, future_limit_s: float
     return np.empty(0, np.int64)
 
 
-@compiled
+@helper
 def _follow(
     driver: Ints,
     fix_time: Floats,

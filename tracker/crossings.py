@@ -15,7 +15,7 @@ from geo.cuts import CUT, Shapes, boundary_distance, cut_leg
 from geo.globe import MOST_PIECES, POINT, Row, Rows, apart, put_point, split, squared, wrap
 from geo.grid import FINEST_ROWS, LEVELS, Cells, bucket_of, columns_under, rows_under, touching
 from tracker.records import Floats, Ints
-from tracker.visits import CHANGE, TURN, VISIT, added, removed
+from tracker.visits import CHANGE, LEFT, TURN, VISIT, add, grown, remove
 
 EXIT, ENTER, DWELL = 0, 1, 2
 """Kinds of changes, in the order that they have at one instant."""
@@ -25,6 +25,8 @@ SHORTEST_S = 0.001
 """A visit lasts at least this long, so that its exit comes after its enter where only a corner was touched."""
 SURE_M = 0.1
 """No position is taken for more certain than this."""
+_CHANGES_A_STEP = 3
+"""One leg can enter a fence, have dwelt in it and leave it."""
 _SLOWEST_MPS = 0.1
 _SAFE_M = 1_000.0
 _UNSAFE_M = 3.0
@@ -75,46 +77,41 @@ def follow(
 
     Returns changes in the rows of CHANGE, how many, and the pool of visits, which grows.
     """
-    changes, told = np.empty(64, CHANGE), 0
+    changes, told = np.empty(256, CHANGE), 0
     points, found = np.empty(MOST_PIECES + 2, POINT), np.empty(shapes.most_cuts, CUT)
     fresh = np.empty(1, VISIT)
+    pieces = 0
     for i in range(len(driver)):
         d = driver[i]
-        if t1[i] < drivers[d]["due"] and _is_safe(drivers[d], points, lat0[i], lon0[i], lat1[i], lon1[i]):
-            _keep_pace(drivers[d], t0[i], t1[i], points, 1)
+        if i and d == driver[i - 1] and lat0[i] == lat1[i - 1] and lon0[i] == lon1[i - 1]:
+            points[0] = points[pieces]
+        else:
+            put_point(points[0], lat0[i], lon0[i])
+        put_point(points[1], lat1[i], lon1[i])
+        if t1[i] < drivers[d]["due"] and _is_safe(drivers[d], points):
+            pieces = 1
+            _keep_pace(drivers[d], t0[i], t1[i], points, pieces)
             continue
-        pieces = split(points, lat0[i], lon0[i], lat1[i], lon1[i])
+        pieces = split(points)
         start = _keep_pace(drivers[d], t0[i], t1[i], points, pieces)
         leg = _leg(d, t0[i], t1[i], sigma1[i], start, points, pieces, rules)
         counters[TURN] += 1
-        changes, told = _visited(leg, points, shapes, pool, drivers, counters, seen, rules, found, changes, told)
-        for piece in range(pieces - 1 if leg.silent else 0, pieces):
-            candidates = _near(cells, points[pieces if leg.silent else piece], points[piece + 1])
-            for c in range(candidates):
-                key = cells.found[c]
-                if seen[key] == counters[TURN]:
-                    continue
-                seen[key] = counters[TURN]
-                changes = _with_room(changes, told)
-                stays, told = _step(fresh[0], False, key, leg, points, shapes, rules, found, changes, told)
-                if stays:
-                    pool = added(pool, drivers, counters, d)
-                    place = drivers[d]["first"]
-                    after = pool[place]["next"]
-                    pool[place] = fresh[0]
-                    pool[place]["key"], pool[place]["next"] = key, after
+        visits = _mark(pool, drivers[d]["first"], seen, counters[TURN])
+        others = _near(cells, leg, points, seen, counters[TURN])
+        if told + _CHANGES_A_STEP * (visits + others) > len(changes):
+            changes = _longer(changes, told + _CHANGES_A_STEP * (visits + others))
+        if counters[LEFT] < others:
+            pool = grown(pool, counters, others)
+        told = _go_on(leg, points, shapes, pool, drivers, counters, rules, found, changes, told)
+        told = _enter(leg, points, cells, others, shapes, pool, drivers, counters, rules, fresh, found, changes, told)
         _measure(drivers[d], pool, cells, shapes, points[pieces])
     return changes, told, pool
 
 
 @helper
-def _is_safe(at: Row, points: Rows, lat0: float, lon0: float, lat1: float, lon1: float) -> bool:
+def _is_safe(at: Row, points: Rows) -> bool:
     """Whether a leg lies where no boundary can be touched."""
-    put_point(points[1], lat1, lon1)
-    if squared(at, points[1]) > at["safe2"]:
-        return False
-    put_point(points[0], lat0, lon0)
-    return bool(squared(at, points[0]) <= at["safe2"])
+    return bool(squared(at, points[1]) <= at["safe2"] and squared(at, points[0]) <= at["safe2"])
 
 
 @helper
@@ -125,51 +122,94 @@ def _leg(driver: int, t0: float, t1: float, sigma: float, start: float, points: 
 
 
 @compiled
-def _visited(
+def _longer(changes: Rows, needed: int) -> Rows:
+    longer = np.empty(4 * needed, CHANGE)
+    longer[: len(changes)] = changes
+    return longer
+
+
+@helper
+def _mark(pool: Rows, place: int, seen: Ints, turn: int) -> int:
+    """How many visits a driver is on, from that at `place`; their fences are seen in this turn."""
+    count = 0
+    while place >= 0:
+        if pool[place]["key"] >= 0:
+            seen[pool[place]["key"]] = turn
+            count += 1
+        place = pool[place]["next"]
+    return count
+
+
+@helper
+def _near(cells: Cells, leg: Leg, points: Rows, seen: Ints, turn: int) -> int:
+    """How many fences not yet seen are near a leg: their keys are in `cells.found`. Over a silence its end counts."""
+    count = 0
+    for piece in range(leg.pieces - 1 if leg.silent else 0, leg.pieces):
+        p, q = points[leg.pieces if leg.silent else piece], points[piece + 1]
+        high, wide = (q["latitude"] - p["latitude"]) / 2, wrap(q["longitude"] - p["longitude"]) / 2
+        more = touching(cells, count, p["latitude"] + high, p["longitude"] + wide, abs(high), abs(wide))
+        for c in range(count, more):
+            key = cells.found[c]
+            if seen[key] != turn:
+                seen[key], cells.found[count] = turn, key
+                count += 1
+    return count
+
+
+@helper
+def _go_on(
     leg: Leg,
     points: Rows,
     shapes: Shapes,
     pool: Rows,
     drivers: Rows,
     counters: Ints,
-    seen: Ints,
     rules: Rules,
     found: Rows,
     changes: Rows,
     told: int,
-) -> tuple[Rows, int]:
-    """The visits that the driver is on."""
+) -> int:
+    """The visits that the driver is on; how many changes are told then."""
     before, place = -1, drivers[leg.driver]["first"]
     while place >= 0:
         after, key = pool[place]["next"], pool[place]["key"]
         stays = False
         if key >= 0:
-            seen[key] = counters[TURN]
-            changes = _with_room(changes, told)
             stays, told = _step(pool[place], True, key, leg, points, shapes, rules, found, changes, told)
         if stays:
             before = place
         else:
-            removed(pool, drivers, counters, leg.driver, place, before)
+            remove(pool, drivers, counters, leg.driver, place, before)
         place = after
-    return changes, told
-
-
-@compiled
-def _with_room(changes: Rows, told: int) -> Rows:
-    """For what one step can tell: enter, dwell and exit."""
-    if told + 3 <= len(changes):
-        return changes
-    longer = np.empty(4 * len(changes), CHANGE)
-    longer[:told] = changes[:told]
-    return longer
+    return told
 
 
 @helper
-def _near(cells: Cells, p: Row, q: Row) -> int:
-    """How many keys of fences near a piece of a leg are in `cells.found`. Over a silence only the leg's end counts."""
-    high, wide = (q["latitude"] - p["latitude"]) / 2, wrap(q["longitude"] - p["longitude"]) / 2
-    return touching(cells, p["latitude"] + high, p["longitude"] + wide, abs(high), abs(wide))
+def _enter(
+    leg: Leg,
+    points: Rows,
+    cells: Cells,
+    others: int,
+    shapes: Shapes,
+    pool: Rows,
+    drivers: Rows,
+    counters: Ints,
+    rules: Rules,
+    fresh: Rows,
+    found: Rows,
+    changes: Rows,
+    told: int,
+) -> int:
+    """Visits of `others` fences, by the keys found, where they begin; how many changes are told then."""
+    for c in range(others):
+        key = cells.found[c]
+        stays, told = _step(fresh[0], False, key, leg, points, shapes, rules, found, changes, told)
+        if stays:
+            place = add(pool, drivers, counters, leg.driver)
+            after = pool[place]["next"]
+            pool[place] = fresh[0]
+            pool[place]["key"], pool[place]["next"] = key, after
+    return told
 
 
 @helper

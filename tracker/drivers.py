@@ -6,7 +6,7 @@ from math import nan
 
 import numpy as np
 
-from geo.compiled import compiled
+from geo.compiled import helper
 from geo.kalman import FilterState
 from tracker import clocks, stands
 from tracker.errors import Flag
@@ -129,7 +129,7 @@ class DriverTable:
         ]
 
 
-@compiled
+@helper
 def _advance(
     index: Ints, driver: Ints, fix_time: Floats, received_at: Floats, newest: Floats, stored: Floats, clock: Floats
 ) -> None:
@@ -141,13 +141,13 @@ def _advance(
             clock[d, clocks.IN_TIME] = t
 
 
-@compiled
+@helper
 def _store(index: Ints, driver: Ints, fix_time: Floats, stored: Floats) -> None:
     for i in index:
         stored[driver[i]] = max(stored[driver[i]], fix_time[i])
 
 
-@compiled
+@helper
 def _remember(
     index: Ints,
     driver: Ints,

@@ -55,7 +55,7 @@ def admit(batch: FixBatch, drivers: DriverTable, settings: EngineSettings) -> Fl
     return flag
 
 
-@compiled
+@helper
 def _admit(
     driver: Ints,
     fix_time: Floats,
@@ -178,7 +178,7 @@ def set_aside_coarse(
     return live[~aside], live[aside]
 
 
-@compiled
+@helper
 def _coarse(
     live: Ints,
     driver: Ints,

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from geo.compiled import compiled
+from geo.compiled import compiled, helper
 from geo.earth import distance, metric_scale, wrapped
 from geo.motion import ACCURACY_PER_SIGMA
 from tracker.drivers import DriverTable
@@ -28,7 +28,7 @@ def as_measured(batch: FixBatch, flag: Flags) -> Floats:
     return estimate
 
 
-@compiled
+@helper
 def _as_measured(
     flag: Flags,
     latitude: Floats,
@@ -63,7 +63,7 @@ def legs(batch: FixBatch, index: Ints, estimate: Floats, prior: Floats) -> Legs:
     return Legs(driver, t0, latitude0, longitude0, t1, latitude1, longitude1, sigma1, length, newest)
 
 
-@compiled
+@helper
 def _legs(
     index: Ints,
     driver: Ints,

@@ -52,17 +52,17 @@ CHANGE = np.dtype(
     ],
     align=True,
 )
-FREE, TURN = 0, 1
-"""In `counters`: the first free visit; how many legs were looked at."""
+FREE, LEFT, TURN = range(3)
+"""In `counters`: the first free visit, and how many there are; how many legs were looked at."""
 
 
 class Visits:
     """Who is inside what."""
 
     def __init__(self) -> None:
-        self.pool: Rows = _linked(np.zeros(256, VISIT), 0)
+        self.counters: Ints = np.array([-1, 0, 0])
+        self.pool: Rows = grown(np.zeros(0, VISIT), self.counters, 256)
         self.drivers: Rows = np.zeros(0, DRIVER)
-        self.counters: Ints = np.zeros(2, np.int64)
         self.seen: Ints = np.zeros(0, np.int64)
         """By key: the turn in which a leg was last compared with it."""
 
@@ -91,7 +91,9 @@ class Visits:
         for place in self.of(driver):
             if self.pool["key"][place] == key:
                 self.pool["key"][place] = -1
-        self.pool = added(self.pool, self.drivers, self.counters, driver)
+        if not self.counters[LEFT]:
+            self.pool = grown(self.pool, self.counters, 1)
+        add(self.pool, self.drivers, self.counters, driver)
         visit = self.pool[self.drivers["first"][driver]]
         visit["key"], visit["entered_at"], visit["dwell_at"] = key, entered_at, dwell_at
         visit["left_at"], visit["told"], visit["crossed"] = np.nan, True, True
@@ -102,35 +104,32 @@ class Visits:
         self.pool["key"][self.pool["key"] == key] = -1
 
 
-def _linked(pool: Rows, start: int) -> Rows:
-    """With all visits from there on free."""
-    pool["key"][start:] = -1
-    pool["next"][start:] = np.arange(start + 1, len(pool) + 1)
-    pool["next"][-1] = -1
-    return pool
-
-
 @compiled
-def added(pool: Rows, drivers: Rows, counters: Ints, driver: int) -> Rows:
-    """The pool, grown if it was full, with one more visit, the driver's first."""
-    place = counters[FREE]
-    if pool[place]["next"] < 0:  # the last free one: more of them behind it
-        n = len(pool)
-        larger = np.empty(2 * n, VISIT)
-        larger[:n] = pool
-        for i in range(n, 2 * n):
-            larger[i]["key"], larger[i]["next"] = -1, i + 1
-        larger[2 * n - 1]["next"] = -1
-        larger[place]["next"] = n
-        pool = larger
-    counters[FREE] = pool[place]["next"]
-    pool[place]["next"] = drivers[driver]["first"]
-    drivers[driver]["first"] = place
-    return pool
+def grown(pool: Rows, counters: Ints, extra: int) -> Rows:
+    """The pool with at least so many more free visits."""
+    n = len(pool)
+    larger = np.empty(n + max(n, extra), VISIT)
+    larger[:n] = pool
+    for place in range(n, len(larger)):
+        larger[place]["key"], larger[place]["next"] = -1, counters[FREE]
+        counters[FREE] = place
+    counters[LEFT] += len(larger) - n
+    return larger
 
 
 @helper
-def removed(pool: Rows, drivers: Rows, counters: Ints, driver: int, place: int, before: int) -> None:
+def add(pool: Rows, drivers: Rows, counters: Ints, driver: int) -> int:
+    """Make a free visit the driver's first; its place."""
+    place = counters[FREE]
+    counters[FREE] = pool[place]["next"]
+    counters[LEFT] -= 1
+    pool[place]["next"] = drivers[driver]["first"]
+    drivers[driver]["first"] = place
+    return int(place)
+
+
+@helper
+def remove(pool: Rows, drivers: Rows, counters: Ints, driver: int, place: int, before: int) -> None:
     """Free a driver's visit, which comes after `before` in his list; -1: it is his first."""
     if before < 0:
         drivers[driver]["first"] = pool[place]["next"]
@@ -138,3 +137,4 @@ def removed(pool: Rows, drivers: Rows, counters: Ints, driver: int, place: int, 
         pool[before]["next"] = pool[place]["next"]
     pool[place]["key"], pool[place]["next"] = -1, counters[FREE]
     counters[FREE] = place
+    counters[LEFT] += 1

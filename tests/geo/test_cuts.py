@@ -25,7 +25,9 @@ def cut(shape, start, end):
     """Fractions, and whether the leg starts and ends inside."""
     shapes, area = one(shape)
     points, found = np.zeros(MOST_PIECES + 1, POINT), np.zeros(shapes.most_cuts, CUT)
-    pieces = split(points, *start, *end)
+    put_point(points[0], *start)
+    put_point(points[1], *end)
+    pieces = split(points)
     count, inside0, inside1 = cut_leg(shapes, area, points, pieces, found)
     return found[:count], inside0, inside1
 

@@ -49,7 +49,9 @@ def test_a_degree_is_as_long_as_in_columns(latitude: float) -> None:
 def test_pieces_are_short_and_lie_on_the_way(lat: float, lon: float, course: float, metres: float) -> None:
     lon1, lat1, _ = GEOD.fwd(lon, lat, course, metres)
     points = np.zeros(MOST_PIECES + 1, POINT)
-    pieces = split(points, lat, lon, lat1, lon1)
+    put_point(points[0], lat, lon)
+    put_point(points[1], lat1, lon1)
+    pieces = split(points)
     way = points[: pieces + 1]
     assert (way["latitude"][[0, -1]].tolist(), way["longitude"][[0, -1]].tolist()) == ([lat, lat1], [lon, lon1])
     steps = GEOD.inv(way["longitude"][:-1], way["latitude"][:-1], way["longitude"][1:], way["latitude"][1:])[2]
@@ -59,6 +61,8 @@ def test_pieces_are_short_and_lie_on_the_way(lat: float, lon: float, course: flo
 
 def test_a_leg_over_the_pole_goes_over_it() -> None:
     points = np.zeros(MOST_PIECES + 1, POINT)
-    pieces = split(points, 89.999, 10.0, 89.999, -170.0)
+    put_point(points[0], 89.999, 10.0)
+    put_point(points[1], 89.999, -170.0)
+    pieces = split(points)
     assert pieces == MOST_PIECES
     assert points["latitude"][: pieces + 1].max() > 89.9999

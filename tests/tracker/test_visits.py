@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tracker.visits import Visits, added, removed
+from tracker.visits import LEFT, Visits, add, grown, remove
 
 change = st.tuples(st.integers(0, 5), st.integers(0, 5), st.sampled_from(["put", "remove", "forget"]))
 
@@ -24,7 +24,7 @@ def test_each_driver_keeps_his_own_visits(changes) -> None:
             while at != place:
                 before, at = at, int(visits.pool["next"][at])
             del expected[driver, int(visits.pool["key"][place])]
-            removed(visits.pool, visits.drivers, visits.counters, driver, place, before)
+            remove(visits.pool, visits.drivers, visits.counters, driver, place, before)
     assert {
         (driver, int(visits.pool["key"][place])): float(visits.pool["entered_at"][place])
         for driver in range(6)
@@ -37,9 +37,10 @@ def test_the_pool_grows_and_is_used_again() -> None:
     visits.reserve(1, 1)
     for _ in range(3):
         for key in range(1_000):
-            visits.pool = added(visits.pool, visits.drivers, visits.counters, 0)
-            visits.pool["key"][visits.drivers["first"][0]] = key
+            if not visits.counters[LEFT]:
+                visits.pool = grown(visits.pool, visits.counters, 1)
+            visits.pool["key"][add(visits.pool, visits.drivers, visits.counters, 0)] = key
         assert len(visits.of(0)) == 1_000
         for _ in range(1_000):
-            removed(visits.pool, visits.drivers, visits.counters, 0, int(visits.drivers["first"][0]), -1)
+            remove(visits.pool, visits.drivers, visits.counters, 0, int(visits.drivers["first"][0]), -1)
     assert len(visits.pool) == 1_024
