@@ -10,10 +10,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from geo.clearance import clearance
 from geo.compiled import compiled, helper
 from geo.cuts import CUT, Shapes, boundary_distance, cut_leg
-from geo.globe import MOST_PIECES, POINT, Row, Rows, apart, put_point, split, squared, wrap
-from geo.grid import FINEST_ROWS, LEVELS, Cells, bucket_of, columns_under, rows_under, touching
+from geo.globe import MOST_PIECES, POINT, Row, Rows, put_point, split, squared, wrap
+from geo.grid import Cells, touching
 from tracker.records import Floats, Ints
 from tracker.visits import CHANGE, LEFT, TURN, VISIT, add, grown, remove
 
@@ -28,9 +29,7 @@ SURE_M = 0.1
 _CHANGES_A_STEP = 3
 """One leg can enter a fence, have dwelt in it and leave it."""
 _SLOWEST_MPS = 0.1
-_SAFE_M = 1_000.0
 _UNSAFE_M = 3.0
-_POLAR = 80.0
 
 
 class Rules(NamedTuple):
@@ -104,7 +103,7 @@ def follow(
             pool = grown(pool, counters, others)
         told = _go_on(leg, points, shapes, pool, drivers, counters, rules, found, changes, told)
         told = _enter(leg, points, cells, others, shapes, pool, drivers, counters, rules, fresh, found, changes, told)
-        _measure(drivers[d], pool, cells, shapes, points[pieces])
+        _measure(drivers[d], pool, cells, shapes, points, pieces)
     return changes, told, pool
 
 
@@ -380,8 +379,11 @@ def _depth(shapes: Shapes, area: Row, points: Rows, pieces: int, share: float) -
 
 
 @helper
-def _measure(at: Row, pool: Rows, cells: Cells, shapes: Shapes, place: Row) -> None:
-    """How far a driver may go from here without touching a boundary, and until when nothing else happens."""
+def _measure(at: Row, pool: Rows, cells: Cells, shapes: Shapes, points: Rows, pieces: int) -> None:
+    """How far a driver may go from a leg's end without touching a boundary, and until when nothing else happens.
+
+    It is of use where it is more than a leg's length.
+    """
     at["safe2"], at["due"] = -1.0, np.inf
     visit = at["first"]
     while visit >= 0:
@@ -389,40 +391,8 @@ def _measure(at: Row, pool: Rows, cells: Cells, shapes: Shapes, place: Row) -> N
             return
         at["due"] = min(at["due"], pool[visit]["dwell_at"])
         visit = pool[visit]["next"]
-    if abs(place["latitude"]) > _POLAR:
-        return
-    safe = _safe_distance(cells, shapes, place)
-    if safe > _UNSAFE_M:
+    place, least = points[pieces], max(sqrt(squared(points[0], points[pieces])), _UNSAFE_M)
+    safe = clearance(cells, shapes, place, least)
+    if safe > least:
         at["x"], at["y"], at["z"] = place["x"], place["y"], place["z"]
         at["safe2"] = (0.999 * safe - 0.5) ** 2
-
-
-@helper
-def _safe_distance(cells: Cells, shapes: Shapes, place: Row) -> float:
-    """Metres to the nearest boundary, or less."""
-    latitude, longitude, north = place["latitude"], place["longitude"], place["north"]
-    east = 0.99 * place["east"]  # a degree is shorter a little nearer to the pole
-    columns, first_row, in_use, buckets, boxes, _ = cells
-    areas, safe = shapes.areas, _SAFE_M
-    for level in range(LEVELS):
-        if in_use[level] == 0:
-            continue
-        rows = FINEST_ROWS >> 2 * level
-        row, _ = rows_under(level, latitude, 0.0)
-        n = columns[first_row[level] + row]
-        column, _ = columns_under(n, longitude, 0.0)
-        up, right = (latitude + 90.0) / 180.0 * rows - row, (longitude + 180.0) / 360.0 * n - column
-        safe = min(safe, min(up, 1.0 - up) * 180.0 / rows * north, min(right, 1.0 - right) * 360.0 / n * east)
-        bucket = buckets[bucket_of(level, row, column % n)]
-        for i in range(bucket["start"], bucket["start"] + bucket["count"]):
-            box = boxes[i]
-            high = (abs(latitude - box["latitude"]) - box["half_height"]) * north
-            wide = (apart(longitude, box["longitude"]) - box["half_width"]) * east
-            gap = max(high, wide)
-            if gap <= 0.0:
-                gap = boundary_distance(shapes, areas[box["key"]], place, safe)
-            if gap < safe:
-                safe = gap
-        if safe < _UNSAFE_M:
-            break
-    return safe
