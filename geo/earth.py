@@ -18,6 +18,8 @@ _E2 = 6.694_379_990_141e-3
 """First eccentricity squared."""
 _FAR_M = 10_000.0
 """Further apart than this, the local metric frame is not good enough."""
+PARTS = 1e7
+"""Of a degree, a centimetre: in these places are kept, in four bytes, where stores know them no better either."""
 
 
 def metres_per_degree(latitude: ArrayLike) -> tuple[Any, Any]:
@@ -45,6 +47,12 @@ def metric_scale(latitude: float) -> tuple[float, float]:
 def wrapped(degrees: float) -> float:
     """`wrap_degrees` of one number, for compiled loops."""
     return degrees - 360.0 * floor((degrees + 180.0) / 360.0)
+
+
+@helper
+def parts(degrees: float) -> int:
+    """Degrees in the nearest whole PARTS."""
+    return floor(degrees * PARTS + 0.5)
 
 
 def wrap_degrees(delta: ArrayLike) -> Any:

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geo.compiled import compiled, helper
-from geo.earth import metric_scale, wrapped
+from geo.earth import PARTS, metric_scale, parts, wrapped
+from geo.globe import Row, Rows
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -26,7 +27,7 @@ ACCELERATION_MPS2 = 1.0
 """How drivers brake and accelerate."""
 CRUISE_MEMORY_S = 20.0
 """The speed that a driver goes at is remembered for so long."""
-ANCHOR_FIXES = 30.0
+ANCHOR_FIXES = 30
 """The place of a stay is the mean of about so many positions."""
 LEAD_M = 10.0
 """So far ahead of one who goes at the slowest speed that is moving, a driver has left."""
@@ -36,20 +37,33 @@ SURE_M, CHORD_SIGMAS = 3.0, 2.0
 """Speed is measured over the last two legs; where sigma is worse than SURE_M, over as long as it takes one who moves to
 get on by so many times what it is worse by."""
 
-_LEAD, _CHANGE, _SINCE, _UNTIL, _CRUISE, _LATITUDE, _LONGITUDE, _COUNT, _STAY_LATITUDE, _STAY_LONGITUDE = range(10)
-_TIME, _LAST_LATITUDE, _LAST_LONGITUDE, _FROM_TIME, _FROM_LATITUDE, _FROM_LONGITUDE = range(10, 16)
-_TRIP_SINCE, _METRES, _METRES_BEFORE = range(16, 19)
-FIELDS = 19
-"""The state of a driver:
-
-_LEAD           metres behind (moving) or ahead of (staying) one who goes at the slowest speed that is moving
-_CHANGE         since when that grows: when he may have stopped, or left
-_SINCE, _UNTIL  the stay he is in (until is NaN), or the last one, which may still go on; NaN, NaN when there is none
-_CRUISE         m/s when moving
-_LATITUDE ...   where he may be staying, or stays, and of how many positions that is the mean; _STAY_: the last stay
-_TIME, _LAST_   his newest fix; _FROM_: that from which speed is measured
-_TRIP_SINCE     since when he has been under way, _METRES since then, and how many of them _BEFORE he may have stopped
-"""
+STATE = np.dtype(
+    [
+        ("time", np.float64),  # of his newest fix; NaN before the first
+        ("change", np.float64),  # since when `lead` grows: when he may have stopped, or left
+        ("since", np.float64),  # when the stay he is in began, or the last one, which may still go on; NaN: none
+        ("under_way", np.float64),  # since when he has been under way; NaN while he stays
+        ("from_time", np.float64),  # of the fix that speed is measured from
+        ("metres", np.float64),  # that he has gone since he has been under way
+        ("stopping", np.float32),  # how many of them since he may have stopped
+        (
+            "lead",
+            np.float32,
+        ),  # m behind (moving) or ahead of (staying) one who goes at the slowest moving speed
+        ("cruise", np.float32),  # m/s when moving
+        ("latitude", np.int32),  # where he may be staying, or stays; these and the next in PARTS
+        ("longitude", np.int32),
+        ("stay_latitude", np.int32),  # of the last stay
+        ("stay_longitude", np.int32),
+        ("last_latitude", np.int32),  # of his newest fix
+        ("last_longitude", np.int32),
+        ("from_latitude", np.int32),
+        ("from_longitude", np.int32),
+        ("count", np.uint8),  # of how many positions `latitude` and `longitude` are the mean
+    ],
+    align=True,
+)
+"""What is known of a driver."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,24 +90,26 @@ class Spans:
     ongoing: Bools
 
 
-def empty(rows: int) -> Floats:
-    """The state of drivers never seen, (rows, FIELDS)."""
-    return np.full((rows, FIELDS), np.nan)
+def empty(rows: int) -> Rows:
+    """The state of drivers never seen, (rows,) of STATE."""
+    state = np.zeros(rows, STATE)
+    state["time"] = state["since"] = state["under_way"] = nan
+    return state
 
 
-def staying(state: Floats) -> Floats:
-    """Since when the drivers of a state (rows, FIELDS) have been staying; NaN who is not; (rows,)."""
-    since: Floats = np.where(np.isnan(state[:, _UNTIL]), state[:, _SINCE], np.nan)
+def staying(state: Rows) -> Floats:
+    """Since when the drivers of a state have been staying; NaN who is not; (rows,)."""
+    since: Floats = np.where(np.isnan(state["under_way"]), state["since"], nan)
     return since
 
 
-def place(state: Floats) -> tuple[Floats, Floats]:
+def place(state: Rows) -> tuple[Floats, Floats]:
     """Where those who are staying are: latitude, longitude (rows,)."""
-    return state[:, _LATITUDE], state[:, _LONGITUDE]
+    return state["latitude"] / PARTS, state["longitude"] / PARTS
 
 
 def advance(
-    state: Floats,
+    state: Rows,
     row: Ints,
     time: Floats,
     latitude: Floats,
@@ -111,19 +127,17 @@ def advance(
     return Spans(*columns, np.zeros(len(columns[0]), np.bool_))
 
 
-def finish(state: Floats) -> Spans:
+def finish(state: Rows) -> Spans:
     """The last stay and the last trip of each driver as far as they got, which nothing later has made certain."""
-    time, since, until = state[:, _TIME], state[:, _SINCE], state[:, _UNTIL]
-    here, none = np.isfinite(staying(state)), np.full(len(state), np.nan)
-    gone = np.isfinite(until)
-    under_way = np.isfinite(time) & ~here & (time > state[:, _TRIP_SINCE])
-    last_stay = since, until, state[:, _STAY_LATITUDE], state[:, _STAY_LONGITUDE], none
-    parts = [
-        _spans(STAY, gone, last_stay, ongoing=False),
+    time, since, left = state["time"], state["since"], state["under_way"]
+    here, none = np.isfinite(staying(state)), np.full(len(state), nan)
+    last_stay = since, left, state["stay_latitude"] / PARTS, state["stay_longitude"] / PARTS, none
+    found = [
+        _spans(STAY, np.isfinite(since) & np.isfinite(left), last_stay, ongoing=False),
         _spans(STAY, here, (since, time, *place(state), none), ongoing=True),
-        _spans(TRIP, under_way, (state[:, _TRIP_SINCE], time, none, none, state[:, _METRES]), ongoing=True),
+        _spans(TRIP, time > left, (left, time, none, none, state["metres"]), ongoing=True),
     ]
-    return Spans(*(np.concatenate([getattr(part, name) for part in parts]) for name in Spans.__slots__))
+    return Spans(*(np.concatenate([getattr(part, name) for part in found]) for name in Spans.__slots__))
 
 
 def _spans(kind: int, which: Bools, columns: tuple[Floats, ...], *, ongoing: bool) -> Spans:
@@ -135,7 +149,7 @@ def _spans(kind: int, which: Bools, columns: tuple[Floats, ...], *, ongoing: boo
 
 @compiled
 def _advance(
-    state: Floats,
+    state: Rows,
     row: Ints,
     time: Floats,
     latitude: Floats,
@@ -150,35 +164,35 @@ def _advance(
     for i in range(n):
         s = state[row[i]]
         t, here = time[i], _place(latitude[i], longitude[i])
-        if isnan(s[_TIME]):
+        if isnan(s["time"]):
             _begin(s, t, here)
             continue
-        seconds = t - s[_TIME]
+        seconds = t - s["time"]
         if not seconds > 0.0:
             continue
         radius = max(rule[0], RADIUS_SIGMAS * sigma[i])
         v = speed[i]
         if not isfinite(v):
-            v = _metres(s[_FROM_LATITUDE], s[_FROM_LONGITUDE], here) / (t - s[_FROM_TIME])
+            v = _metres(s["from_latitude"], s["from_longitude"], here) / (t - s["from_time"])
         before = k
-        if isnan(s[_UNTIL]) and isfinite(s[_SINCE]):
+        if isnan(s["under_way"]):
             _stay_on(s, t, here, seconds, v, radius, rule)
         else:
             k = _move_on(s, t, here, seconds, v, radius, rule, kind, spans, k)
-        if t - s[_FROM_TIME] >= CHORD_SIGMAS * (sigma[i] - SURE_M) / rule[1]:
-            s[_FROM_TIME], s[_FROM_LATITUDE], s[_FROM_LONGITUDE] = s[_TIME], s[_LAST_LATITUDE], s[_LAST_LONGITUDE]
-        s[_TIME], s[_LAST_LATITUDE], s[_LAST_LONGITUDE] = t, here[0], here[1]
+        if t - s["from_time"] >= CHORD_SIGMAS * (sigma[i] - SURE_M) / rule[1]:
+            s["from_time"] = s["time"]
+            s["from_latitude"], s["from_longitude"] = s["last_latitude"], s["last_longitude"]
+        s["time"] = t
+        s["last_latitude"], s["last_longitude"] = parts(here[0]), parts(here[1])
         of[before:k] = row[i]
     return kind[:k], of[:k], spans[0, :k], spans[1, :k], spans[2, :k], spans[3, :k], spans[4, :k]
 
 
 @helper
-def _begin(s: Floats, t: float, here: Place) -> None:
-    s[:] = nan
-    s[_LEAD] = s[_CRUISE] = s[_METRES] = s[_METRES_BEFORE] = 0.0
-    s[_TIME] = s[_FROM_TIME] = s[_TRIP_SINCE] = s[_CHANGE] = t
-    s[_LAST_LATITUDE] = s[_FROM_LATITUDE] = here[0]
-    s[_LAST_LONGITUDE] = s[_FROM_LONGITUDE] = here[1]
+def _begin(s: Row, t: float, here: Place) -> None:
+    s["time"] = s["from_time"] = s["under_way"] = s["change"] = t
+    s["last_latitude"] = s["from_latitude"] = parts(here[0])
+    s["last_longitude"] = s["from_longitude"] = parts(here[1])
 
 
 @helper
@@ -189,8 +203,8 @@ def _place(latitude: float, longitude: float) -> Place:
 
 
 @helper
-def _metres(latitude: float, longitude: float, here: Place) -> float:
-    return hypot((here[0] - latitude) * here[2], wrapped(here[1] - longitude) * here[3])
+def _metres(latitude: int, longitude: int, here: Place) -> float:
+    return hypot((here[0] - latitude / PARTS) * here[2], wrapped(here[1] - longitude / PARTS) * here[3])
 
 
 @helper
@@ -202,16 +216,17 @@ def _seconds_for(metres: float, cruise: float) -> float:
 
 
 @helper
-def _anchor(s: Floats, here: Place) -> None:
+def _anchor(s: Row, here: Place) -> None:
     """One more position at the place."""
-    s[_COUNT] = min(s[_COUNT] + 1.0, ANCHOR_FIXES)
-    s[_LATITUDE] += (here[0] - s[_LATITUDE]) / s[_COUNT]
-    s[_LONGITUDE] = wrapped(s[_LONGITUDE] + wrapped(here[1] - s[_LONGITUDE]) / s[_COUNT])
+    s["count"] = min(s["count"] + 1, ANCHOR_FIXES)
+    latitude, longitude = s["latitude"] / PARTS, s["longitude"] / PARTS
+    s["latitude"] = parts(latitude + (here[0] - latitude) / s["count"])
+    s["longitude"] = parts(wrapped(longitude + wrapped(here[1] - longitude) / s["count"]))
 
 
 @helper
 def _stay_on(
-    s: Floats,
+    s: Row,
     t: float,
     here: Place,
     seconds: float,
@@ -220,27 +235,27 @@ def _stay_on(
     rule: tuple[float, float, float, float],
 ) -> None:
     """One more position of a driver who stays; he may be leaving."""
-    away, was = _metres(s[_LATITUDE], s[_LONGITUDE], here), s[_LEAD]
-    s[_LEAD] = max(was + (v - rule[1]) * seconds, 0.0)
+    away, was = _metres(s["latitude"], s["longitude"], here), s["lead"]
+    s["lead"] = max(was + (v - rule[1]) * seconds, 0.0)
     if away <= radius:
         _anchor(s, here)
-    if s[_LEAD] == 0.0:
-        s[_CHANGE] = t
+    if s["lead"] == 0.0:
+        s["change"] = t
     elif was == 0.0:
-        lately = min(away, _metres(s[_FROM_LATITUDE], s[_FROM_LONGITUDE], here))
-        s[_CHANGE] = max(t - _seconds_for(lately, s[_CRUISE]), s[_SINCE])
-    if s[_LEAD] < LEAD_M and away <= radius:
+        lately = min(away, _metres(s["from_latitude"], s["from_longitude"], here))
+        s["change"] = max(t - _seconds_for(lately, s["cruise"]), s["since"])
+    if s["lead"] < LEAD_M and away <= radius:
         return
-    slow = s[_LEAD] >= LEAD_M and was > 0.0
-    s[_UNTIL] = max(s[_CHANGE] if slow else t - _seconds_for(away, s[_CRUISE]), s[_SINCE] + rule[2])
-    s[_STAY_LATITUDE], s[_STAY_LONGITUDE] = s[_LATITUDE], s[_LONGITUDE]
-    s[_TRIP_SINCE], s[_METRES], s[_METRES_BEFORE] = s[_UNTIL], away, away
-    s[_LEAD], s[_CHANGE] = 0.0, t
+    slow = s["lead"] >= LEAD_M and was > 0.0
+    s["under_way"] = max(s["change"] if slow else t - _seconds_for(away, s["cruise"]), s["since"] + rule[2])
+    s["stay_latitude"], s["stay_longitude"] = s["latitude"], s["longitude"]
+    s["metres"], s["stopping"] = away, 0.0
+    s["lead"], s["change"] = 0.0, t
 
 
 @helper
 def _move_on(
-    s: Floats,
+    s: Row,
     t: float,
     here: Place,
     seconds: float,
@@ -253,65 +268,68 @@ def _move_on(
 ) -> int:
     """One more position of a driver who moves, or may have stopped; returns how many records there are now."""
     _, still, shortest, merge = rule
-    leg = _metres(s[_LAST_LATITUDE], s[_LAST_LONGITUDE], here)
-    candidate = s[_LEAD] > 0.0
-    s[_LEAD] = max(s[_LEAD] + (still - v) * seconds, 0.0)
-    if candidate and _metres(s[_LATITUDE], s[_LONGITUDE], here) > radius:
-        away = _metres(s[_LATITUDE], s[_LONGITUDE], here)
-        left = t - _seconds_for(away, s[_CRUISE])
-        if left - s[_CHANGE] >= shortest:  # too short for a fix to show it, but a stay
+    leg = _metres(s["last_latitude"], s["last_longitude"], here)
+    candidate = s["lead"] > 0.0
+    s["lead"] = max(s["lead"] + (still - v) * seconds, 0.0)
+    if candidate and _metres(s["latitude"], s["longitude"], here) > radius:
+        away = _metres(s["latitude"], s["longitude"], here)
+        left = t - _seconds_for(away, s["cruise"])
+        if left - s["change"] >= shortest:  # too short for a fix to show it, but a stay
             k = _settle(s, radius, merge, kind, spans, k)
-            s[_UNTIL], s[_STAY_LATITUDE], s[_STAY_LONGITUDE] = left, s[_LATITUDE], s[_LONGITUDE]
-            s[_TRIP_SINCE], s[_METRES] = left, away - leg
+            s["stay_latitude"], s["stay_longitude"] = s["latitude"], s["longitude"]
+            s["under_way"], s["metres"] = left, away - leg
         candidate = False
     if candidate:
         _anchor(s, here)
-    elif s[_LEAD] > 0.0 and leg <= radius and leg < 2 * still * seconds:
-        before = _metres(s[_FROM_LATITUDE], s[_FROM_LONGITUDE], _place(s[_LAST_LATITUDE], s[_LAST_LONGITUDE]))
-        s[_CHANGE] = min(s[_FROM_TIME] + _seconds_for(before, s[_CRUISE]), s[_TIME])
-        s[_METRES_BEFORE] = s[_METRES]
-        s[_LATITUDE], s[_LONGITUDE], s[_COUNT] = s[_LAST_LATITUDE], s[_LAST_LONGITUDE], 1.0
+    elif s["lead"] > 0.0 and leg <= radius and leg < 2 * still * seconds:
+        last = _place(s["last_latitude"] / PARTS, s["last_longitude"] / PARTS)
+        before = _metres(s["from_latitude"], s["from_longitude"], last)
+        s["change"] = min(s["from_time"] + _seconds_for(before, s["cruise"]), s["time"])
+        s["stopping"] = 0.0
+        s["latitude"], s["longitude"], s["count"] = s["last_latitude"], s["last_longitude"], 1
         _anchor(s, here)
     else:
-        s[_LEAD] = 0.0
-    if s[_LEAD] == 0.0:
-        s[_CRUISE] += (1.0 - exp(-seconds / CRUISE_MEMORY_S)) * (leg / seconds - s[_CRUISE])
-        s[_CHANGE] = t
-    s[_METRES] += leg
-    if s[_LEAD] > 0.0:
-        away = _metres(s[_LATITUDE], s[_LONGITUDE], here)
-        going = _seconds_for(min(away, LEAD_M), s[_CRUISE])  # he may be leaving already
-        if t - going - s[_CHANGE] >= shortest:
+        s["lead"] = 0.0
+    if s["lead"] == 0.0:
+        s["cruise"] += (1.0 - exp(-seconds / CRUISE_MEMORY_S)) * (leg / seconds - s["cruise"])
+        s["change"] = t
+    s["metres"] += leg
+    s["stopping"] += leg
+    if s["lead"] > 0.0:
+        away = _metres(s["latitude"], s["longitude"], here)
+        going = _seconds_for(min(away, LEAD_M), s["cruise"])  # he may be leaving already
+        if t - going - s["change"] >= shortest:
             return _settle(s, radius, merge, kind, spans, k)
-    if t - s[_UNTIL] > merge and not (s[_LEAD] > 0.0 and s[_CHANGE] - s[_UNTIL] <= merge):
+    if t - s["under_way"] > merge and not (s["lead"] > 0.0 and s["change"] - s["under_way"] <= merge):
         k = _tell(s, kind, spans, k)
     return k
 
 
 @helper
-def _settle(s: Floats, radius: float, merge: float, kind: Flags, spans: Floats, k: int) -> int:
+def _settle(s: Row, radius: float, merge: float, kind: Flags, spans: Floats, k: int) -> int:
     """What may be a stay is one: a new one, which ends a trip, or the last one still."""
-    near = _metres(s[_STAY_LATITUDE], s[_STAY_LONGITUDE], _place(s[_LATITUDE], s[_LONGITUDE])) <= radius
-    if not (s[_CHANGE] - s[_UNTIL] <= merge and near):
+    here = _place(s["latitude"] / PARTS, s["longitude"] / PARTS)
+    near = isfinite(s["since"]) and _metres(s["stay_latitude"], s["stay_longitude"], here) <= radius
+    if not (near and s["change"] - s["under_way"] <= merge):
         k = _tell(s, kind, spans, k)
-        if s[_CHANGE] > s[_TRIP_SINCE]:
+        if s["change"] > s["under_way"]:
             kind[k] = TRIP
-            spans[0, k], spans[1, k], spans[2, k], spans[3, k] = s[_TRIP_SINCE], s[_CHANGE], nan, nan
-            spans[4, k] = s[_METRES_BEFORE]
+            spans[0, k], spans[1, k], spans[2, k], spans[3, k] = s["under_way"], s["change"], nan, nan
+            spans[4, k] = s["metres"] - s["stopping"]
             k += 1
-        s[_SINCE] = s[_CHANGE]
-    s[_UNTIL] = nan
-    s[_LEAD], s[_CHANGE] = 0.0, s[_TIME]
+        s["since"] = s["change"]
+    s["under_way"] = nan
+    s["lead"], s["change"] = 0.0, s["time"]
     return k
 
 
 @helper
-def _tell(s: Floats, kind: Flags, spans: Floats, k: int) -> int:
+def _tell(s: Row, kind: Flags, spans: Floats, k: int) -> int:
     """The last stay is certainly over."""
-    if isnan(s[_UNTIL]):
+    if isnan(s["since"]):
         return k
     kind[k] = STAY
-    spans[0, k], spans[1, k] = s[_SINCE], s[_UNTIL]
-    spans[2, k], spans[3, k], spans[4, k] = s[_STAY_LATITUDE], s[_STAY_LONGITUDE], nan
-    s[_SINCE] = s[_UNTIL] = nan
+    spans[0, k], spans[1, k] = s["since"], s["under_way"]
+    spans[2, k], spans[3, k], spans[4, k] = s["stay_latitude"] / PARTS, s["stay_longitude"] / PARTS, nan
+    s["since"] = nan
     return k + 1

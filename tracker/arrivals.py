@@ -20,6 +20,7 @@ from typing import NamedTuple
 import numpy as np
 
 from geo.compiled import helper
+from geo.globe import Row, Rows
 from geo.places import Places, depth, local
 from tracker import stands
 from tracker.nearness import ARRIVED, BESIDE_M, DEPARTED, Slots, begin, look, misfit, visit
@@ -63,7 +64,7 @@ class Rules(NamedTuple):
 def follow(
     start: int,
     legs: LegColumns,
-    stand: Floats,
+    stand: Rows,
     head: Ints,
     slots: Slots,
     places: Places,
@@ -73,7 +74,7 @@ def follow(
 ) -> tuple[int, int]:
     """Move deliveries on by the legs from `start`; returns (where it ended, rows written).
 
-    `stand` (drivers, stands.FIELDS) and `head`, each driver's first slot or -1, go by driver; no driver has more than
+    `stand`, of stands.STAND, and `head`, each driver's first slot or -1, go by driver; no driver has more than
     `most` orders. Rows go to `out` (r, COLUMNS); it ends early when that could overflow, and wants to be called again.
     """
     count = 0
@@ -106,7 +107,7 @@ def _decide(
     first: int,
     upcoming: int,
     stood: float,
-    row: Floats,
+    row: Row,
     rules: Rules,
     out: Floats,
     count: int,
@@ -140,10 +141,10 @@ def _weigh(
     first: int,
     upcoming: int,
     stood: float,
-    row: Floats,
+    row: Row,
 ) -> tuple[float, float]:
     """Log odds that the driver stands, or stood until some way into leg k, for this order; and how long, s."""
-    odds, lasted = -np.inf, row[stands.LASTED]
+    odds, lasted = -np.inf, row["lasted"]
     if stood > 0.0:
         odds = _odds(slots, slot, first, upcoming, stood, row)
     if lasted > stood:
@@ -189,7 +190,7 @@ def _fit(slots: Slots, slot: int, upcoming: int) -> float:
 
 
 @helper
-def _odds(slots: Slots, slot: int, first: int, upcoming: int, stood: float, row: Floats) -> float:
+def _odds(slots: Slots, slot: int, first: int, upcoming: int, stood: float, row: Row) -> float:
     """Log odds that the driver stands here for this order."""
     distance, fit = slots.distance[slot], _fit(slots, slot, upcoming)
     if distance > 0.0 and (distance > BESIDE_M or stood < _BESIDE_S or not _expected(slots, slot, upcoming)):
@@ -200,7 +201,7 @@ def _odds(slots: Slots, slot: int, first: int, upcoming: int, stood: float, row:
         if rival and not _expected(slots, other, slot):
             return -np.inf
         other = slots.following[other]
-    return float(fit + stood / _LIGHT_S - np.log(1.0 + row[stands.HALTS]))
+    return float(fit + stood / _LIGHT_S - np.log(1.0 + row["halts"]))
 
 
 @helper

@@ -54,7 +54,7 @@ class DriverTable:
         """The newest believed fix as measured: latitude, longitude, speed, course, accuracy."""
         self.source = np.zeros(_FIRST_CAPACITY, np.uint8)
         """Its Source."""
-        self.stand = np.full((_FIRST_CAPACITY, stands.FIELDS), np.nan)
+        self.stand = np.zeros(_FIRST_CAPACITY, stands.STAND)
         """Where each stands, as `tracker.stands` keeps it."""
         self.told = np.full(_FIRST_CAPACITY, self.NEW, np.int8)
         """Which status of each was told last, as `tracker.liveness` counts them."""
@@ -103,7 +103,7 @@ class DriverTable:
         self.good = np.concatenate([self.good, np.full((extra, 2), -np.inf)])
         self.measured = np.concatenate([self.measured, np.full((extra, 5), np.nan)])
         self.source = np.concatenate([self.source, np.zeros(extra, np.uint8)])
-        self.stand = np.concatenate([self.stand, np.full((extra, stands.FIELDS), np.nan)])
+        self.stand = np.concatenate([self.stand, np.zeros(extra, stands.STAND)])
         self.told = np.concatenate([self.told, np.full(extra, self.NEW, np.int8)])
         self.live_since = np.concatenate([self.live_since, np.full(extra, np.nan)])
 

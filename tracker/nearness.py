@@ -5,8 +5,9 @@ from typing import NamedTuple
 import numpy as np
 
 from geo.compiled import helper
+from geo.earth import PARTS
+from geo.globe import Row
 from geo.places import Places, crossings, depth, local
-from tracker import stands
 from tracker.records import Floats, Ints
 from tracker.stands import LegColumns
 
@@ -90,7 +91,7 @@ def begin(slots: Slots, slot: int, entered_at: float) -> None:
 
 
 @helper
-def visit(slots: Slots, places: Places, legs: LegColumns, k: int, slot: int, row: Floats, pass_within_s: float) -> bool:
+def visit(slots: Slots, places: Places, legs: LegColumns, k: int, slot: int, row: Row, pass_within_s: float) -> bool:
     """Begin a visit of the destination by leg k, or go on with it; whether there is one."""
     t0, dt, distance = legs.t0[k], legs.t1[k] - legs.t0[k], slots.distance[slot]
     if np.isnan(slots.entered_at[slot]) and distance > legs.length[k]:
@@ -101,8 +102,8 @@ def visit(slots: Slots, places: Places, legs: LegColumns, k: int, slot: int, row
     inside = distance <= 0.0
     if np.isnan(slots.entered_at[slot]):
         if depth(places, slot, x0, y0) >= 0.0:  # here already: since he stands, where he stands inside
-            x, y = local(places, slot, row[stands.LATITUDE], row[stands.LONGITUDE])
-            begin(slots, slot, min(row[stands.SINCE], t0) if depth(places, slot, x, y) >= 0.0 else t0)
+            x, y = local(places, slot, row["latitude"] / PARTS, row["longitude"] / PARTS)
+            begin(slots, slot, min(row["since"], t0) if depth(places, slot, x, y) >= 0.0 else t0)
         elif inside:
             begin(slots, slot, t0 + (first if first == first else 1.0) * dt)
         elif first < last and dt <= pass_within_s:

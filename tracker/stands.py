@@ -5,6 +5,8 @@ from typing import NamedTuple
 import numpy as np
 
 from geo.compiled import helper
+from geo.earth import PARTS, parts
+from geo.globe import Row
 from tracker.records import Floats, Ints
 
 STAND_M, STAND_SIGMAS = 5.0, 2.5
@@ -19,10 +21,23 @@ BRAKING_S, LEAST_MPS = 2.0, 4.0
 SPARSE_S = 4.0
 """Where positions are at least so far apart, a stand lasted until some way into the leg that ends it."""
 
-FIELDS = 11
-LATITUDE, LONGITUDE, SINCE, FIXES, AWAY_LATITUDE, AWAY_LONGITUDE, AWAY_SINCE, AWAY, HALTS, SPEED, LASTED = range(FIELDS)
-"""Columns of a stand: its anchor, when it began, how many positions made it; the same of a position away from it, which
-is noise or the next stand; halts lately; the newest speed; how long the stand lasted that ended just now."""
+STAND = np.dtype(
+    [
+        ("since", np.float64),
+        ("away_since", np.float64),  # the same of a position away from the anchor, which is noise or the next stand
+        ("latitude", np.int32),  # of the anchor; places are in PARTS of a degree
+        ("longitude", np.int32),
+        ("away_latitude", np.int32),
+        ("away_longitude", np.int32),
+        ("halts", np.float32),  # lately
+        ("speed", np.float32),  # the newest, m/s
+        ("lasted", np.float32),  # how long the stand lasted that ended just now, s
+        ("fixes", np.uint8),  # how many positions made the anchor
+        ("away", np.bool_),  # whether there is such a position
+    ],
+    align=True,
+)
+"""Where a driver stands."""
 
 
 class LegColumns(NamedTuple):
@@ -51,43 +66,47 @@ def span(lat0: float, lon0: float, lat1: float, lon1: float) -> float:
 
 
 @helper
-def advance(row: Floats, legs: LegColumns, k: int, moving_mps: float) -> float:
-    """Move a driver's stand, `row` (FIELDS,), on by leg k; s that he has stood by its end, negative while he moves."""
+def advance(row: Row, legs: LegColumns, k: int, moving_mps: float) -> float:
+    """Move a driver's STAND on by leg k; s that he has stood by its end, negative while he moves."""
     t1, lat1, lon1 = legs.t1[k], legs.latitude1[k], legs.longitude1[k]
     dt, length = t1 - legs.t0[k], legs.length[k]
-    row[LASTED] = 0.0
-    if not row[FIXES] > 0 or dt <= 0:
-        _anchor(row, lat1, lon1, t1, 1.0)
-        row[HALTS], row[SPEED] = 0.0, legs.speed[k]
+    row["lasted"] = 0.0
+    if row["fixes"] == 0 or dt <= 0:
+        _anchor(row, parts(lat1), parts(lon1), t1, 1)
+        row["halts"], row["speed"] = 0.0, legs.speed[k]
         return 0.0
     speed = min(legs.speed[k], length / dt)  # a filter may lag behind one who brakes
-    since = t1 - max(dt - length / max(row[SPEED], LEAST_MPS) - BRAKING_S, 0.0)
+    since = t1 - max(dt - length / max(row["speed"], LEAST_MPS) - BRAKING_S, 0.0)
     reach = STAND_M + STAND_SIGMAS * legs.sigma1[k]
-    off = span(row[LATITUDE], row[LONGITUDE], lat1, lon1)
-    row[HALTS] *= np.exp(-length / HALT_M)
-    row[SPEED] = legs.speed[k]
+    latitude, longitude = row["latitude"] / PARTS, row["longitude"] / PARTS
+    off = span(latitude, longitude, lat1, lon1)
+    row["halts"] *= np.exp(-length / HALT_M)
+    row["speed"] = legs.speed[k]
     if off <= reach and not (speed > moving_mps and off > reach / 2):
-        row[AWAY] = 0.0
-        if row[FIXES] < ANCHOR_FIXES:
-            row[FIXES] += 1.0
-            row[LATITUDE] += (lat1 - row[LATITUDE]) / row[FIXES]
-            row[LONGITUDE] += (lon1 - row[LONGITUDE]) / row[FIXES]
-        return float(t1 - row[SINCE])
-    if row[AWAY] == 0.0 and off <= 2 * reach and speed <= 2 * moving_mps:
-        row[AWAY_LATITUDE], row[AWAY_LONGITUDE], row[AWAY_SINCE], row[AWAY] = lat1, lon1, since, 1.0
+        row["away"] = False
+        if row["fixes"] < ANCHOR_FIXES:
+            row["fixes"] += 1
+            row["latitude"] = parts(latitude + (lat1 - latitude) / row["fixes"])
+            row["longitude"] = parts(longitude + (lon1 - longitude) / row["fixes"])
+        return float(t1 - row["since"])
+    if not row["away"] and off <= 2 * reach and speed <= 2 * moving_mps:
+        row["away_latitude"], row["away_longitude"] = parts(lat1), parts(lon1)
+        row["away_since"], row["away"] = since, True
         return -1.0  # once is noise
-    stood = (legs.t0[k] if row[AWAY] == 0.0 else row[AWAY_SINCE]) - row[SINCE]
-    if row[AWAY] == 0.0 and row[FIXES] > 1.0 and dt >= SPARSE_S:
-        row[LASTED] = stood + max(dt - length / max(legs.speed[k], LEAST_MPS) - BRAKING_S, 0.0)
+    stood = (row["away_since"] if row["away"] else legs.t0[k]) - row["since"]
+    if not row["away"] and row["fixes"] > 1 and dt >= SPARSE_S:
+        row["lasted"] = stood + max(dt - length / max(legs.speed[k], LEAST_MPS) - BRAKING_S, 0.0)
     if HALT_S <= stood <= HALT_MAX_S:
-        row[HALTS] += 1.0
-    if row[AWAY] > 0.0 and speed <= moving_mps and span(row[AWAY_LATITUDE], row[AWAY_LONGITUDE], lat1, lon1) <= reach:
-        _anchor(row, row[AWAY_LATITUDE], row[AWAY_LONGITUDE], row[AWAY_SINCE], 2.0)
+        row["halts"] += 1.0
+    away = span(row["away_latitude"] / PARTS, row["away_longitude"] / PARTS, lat1, lon1)
+    if row["away"] and speed <= moving_mps and away <= reach:
+        _anchor(row, row["away_latitude"], row["away_longitude"], row["away_since"], 2)
     else:
-        _anchor(row, lat1, lon1, since, 1.0)
-    return float(t1 - row[SINCE])
+        _anchor(row, parts(lat1), parts(lon1), since, 1)
+    return float(t1 - row["since"])
 
 
 @helper
-def _anchor(row: Floats, latitude: float, longitude: float, since: float, fixes: float) -> None:
-    row[LATITUDE], row[LONGITUDE], row[SINCE], row[FIXES], row[AWAY] = latitude, longitude, since, fixes, 0.0
+def _anchor(row: Row, latitude: int, longitude: int, since: float, fixes: int) -> None:
+    row["latitude"], row["longitude"], row["since"] = latitude, longitude, since
+    row["fixes"], row["away"] = fixes, False

@@ -15,7 +15,7 @@ RULES = Rules(500.0, float(np.log(9.0)), 2.0, 300.0, 30.0, 300.0, 300.0, False)
 
 
 def follow(table: OrderTable, columns: arrivals.LegColumns, room: int = 100, rules: Rules = RULES) -> Floats:
-    stand, rows, start = np.full((1, stands.FIELDS), np.nan), [], 0
+    stand, rows, start = np.zeros(1, stands.STAND), [], 0
     out = np.empty((room, COLUMNS))
     while start < len(columns.driver):
         args = columns, stand, table.head, table.slots, table.destinations.places, rules, table.most, out

@@ -52,7 +52,7 @@ def test_a_visit_goes_from_crossing_to_crossing() -> None:
     table = table_with(300.0)
     t = np.arange(60.0)
     columns = legs(t, 10 * t + 3.0, 10.0)
-    row, slots, places = np.full(stands.FIELDS, np.nan), table.slots, table.destinations.places
+    row, slots, places = np.zeros(1, stands.STAND)[0], table.slots, table.destinations.places
     for k in range(len(t)):
         stands.advance(row, columns, k, 2.0)
         look(slots, places, columns, k, 0, 500.0)

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from geo.earth import distance
+from geo.earth import PARTS, distance
 from tests.fixes import T0, place
 from tracker import stands
 from tracker.records import Floats
-from tracker.stands import HALTS, LATITUDE, LONGITUDE, SINCE, LegColumns
+from tracker.stands import LegColumns
 
 
 def legs(t: Floats, east: Floats, speed: Floats | float, sigma: float = 2.5) -> LegColumns:
@@ -32,7 +32,7 @@ def legs(t: Floats, east: Floats, speed: Floats | float, sigma: float = 2.5) -> 
 
 def follow(columns: LegColumns) -> tuple[Floats, list[float]]:
     """The driver's stand after these legs, and how long he had stood after each."""
-    row = np.full(stands.FIELDS, np.nan)
+    row = np.zeros(1, stands.STAND)[0]
     return row, [stands.advance(row, columns, k, 2.0) for k in range(len(columns.t1))]
 
 
@@ -48,10 +48,10 @@ def test_who_drives_does_not_stand() -> None:
 def test_a_stand_begins_when_the_driver_stops(step: float) -> None:
     t = np.arange(3.0, 200.0, step)
     row, stood = follow(legs(t, 10 * np.minimum(t, 100.0), np.where(t < 100, 10.0, 0.0)))
-    assert row[SINCE] - T0 == pytest.approx(100.0, abs=3.0)
+    assert row["since"] - T0 == pytest.approx(100.0, abs=3.0)
     assert stood[-1] == pytest.approx(t[-1] - 100.0, abs=3.0)
     latitude, longitude = place(1000.0)
-    assert distance(row[LATITUDE], row[LONGITUDE], latitude, longitude) < 3.0
+    assert distance(row["latitude"] / PARTS, row["longitude"] / PARTS, latitude, longitude) < 3.0
 
 
 def test_one_position_away_is_noise_and_two_are_another_stand() -> None:
@@ -62,16 +62,16 @@ def test_one_position_away_is_noise_and_two_are_another_stand() -> None:
     assert stood[59] == 59.0
     row, stood = follow(legs(t, np.where(t >= 30, 15.0, 0.0), 0.0))
     assert stood[59] == pytest.approx(29.0, abs=1.0)
-    assert row[HALTS] == pytest.approx(1.0, abs=0.1)
+    assert row["halts"] == pytest.approx(1.0, abs=0.1)
 
 
 def test_halts_count_and_are_forgotten() -> None:
     t = np.arange(400.0)
     east = np.where(t < 200, 10 * (t // 20), 100 + 10 * (t - 200))
     row, _ = follow(legs(t[:200], east[:200], 0.0))
-    assert row[HALTS] > 3.0
+    assert row["halts"] > 3.0
     row, _ = follow(legs(t, east, np.where(t < 200, 0.0, 10.0)))
-    assert row[HALTS] < 0.1
+    assert row["halts"] < 0.1
 
 
 def test_sparse_positions_tell_until_when_he_stood() -> None:
@@ -79,9 +79,9 @@ def test_sparse_positions_tell_until_when_he_stood() -> None:
     columns = legs(
         t, 10 * np.minimum(t, 95.0) + 10 * np.maximum(t - 145.0, 0.0), np.where((t < 95) | (t > 145), 10.0, 0.0)
     )
-    row = np.full(stands.FIELDS, np.nan)
+    row = np.zeros(1, stands.STAND)[0]
     lasted = 0.0
     for k in range(len(t)):
         stands.advance(row, columns, k, 2.0)
-        lasted = max(lasted, float(row[stands.LASTED]))
+        lasted = max(lasted, float(row["lasted"]))
     assert lasted == pytest.approx(50.0, abs=5.0)
