@@ -9,9 +9,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from geo.beliefs import FilterState
 from geo.compiled import compiled, helper
 from geo.earth import metres_per_degree, metric_scale, wrap_degrees, wrapped
-from geo.kalman import FilterState, Noise, update
+from geo.kalman import Noise, update
 from geo.motion import (
     COURSE_MIN_MPS,
     Motion,

@@ -6,8 +6,8 @@ from math import nan
 
 import numpy as np
 
+from geo.beliefs import FilterState
 from geo.compiled import helper
-from geo.kalman import FilterState
 from tracker import clocks, stands
 from tracker.errors import Flag
 from tracker.records import FixBatch, Flags, Floats, Ints, Source

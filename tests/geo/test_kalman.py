@@ -4,7 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geo import kalman
-from geo.kalman import ACCURACY_PER_SIGMA, FilterState, Noise, update
+from geo.beliefs import FilterState
+from geo.kalman import ACCURACY_PER_SIGMA, Noise, update
 
 NOISE = Noise(
     default_accuracy_m=3.5,
@@ -186,6 +187,9 @@ def test_any_split_into_calls_gives_the_same_bits_and_never_nan(drives, random) 
     assert sorted(revisions) == sorted(zip(revised_by.tolist(), revised_time.tolist(), revised.tolist(), strict=True))
     for name in ("place", "belief", "shown"):
         np.testing.assert_array_equal(getattr(again, name), getattr(state, name))
+    np.testing.assert_array_equal(again.other >= 0, state.other >= 0)
+    doubted = state.other >= 0
+    np.testing.assert_array_equal(again.doubts.belief[again.other[doubted]], state.doubts.belief[state.other[doubted]])
     assert np.isfinite(estimate[[0, 1, 2, 4]]).all() and np.isfinite(free).all()
 
 
@@ -197,9 +201,12 @@ def test_compiled_and_plain_python_agree(drives) -> None:
     found = update(FilterState.empty(len(drives)), *whole, NOISE)
     outlier, estimate, free = np.empty(n, np.bool_), np.empty((5, n)), np.empty((2, n))
     by, time, to = np.empty(2 * n, np.int64), np.empty(2 * n), np.empty(2 * n, np.bool_)
-    count = kalman._advance.py_func(
-        plain.place, plain.belief, plain.shown, *whole, NOISE, np.empty((4, 15)), outlier, estimate, free, by, time, to
-    )
+    plain.doubts.grow()
+    _, count = kalman._advance.py_func(
+        0, 0, plain.place, plain.belief, plain.other, plain.shown,
+        plain.doubts.belief, plain.doubts.after, plain.doubts.free,
+        *whole, NOISE, np.empty((4, 15)), outlier, estimate, free, by, time, to,
+    )  # fmt: skip
     np.testing.assert_array_equal(outlier, found.outlier)
     np.testing.assert_allclose(estimate, found.estimate, rtol=1e-9)
     np.testing.assert_allclose(free, found.free, rtol=1e-9)
