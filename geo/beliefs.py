@@ -50,7 +50,7 @@ class FilterState:
     place: Floats  # (drivers, 5): time, latitude, longitude of the newest believed fix; times of the last two fixes
     belief: Reals  # (drivers, 15): the best belief, in metres from the place
     other: Slots  # (drivers,) where in `doubts` a second one is, -1: nowhere
-    shown: Floats  # (drivers, 4): speed, course, sigma, standing (1 or 0)
+    shown: Reals  # (drivers, 4): speed, course, sigma, standing (1 or 0)
     doubts: Doubts
 
     @classmethod
@@ -60,7 +60,7 @@ class FilterState:
             np.full((capacity, 5), nan),
             np.full((capacity, BELIEF), nan, np.float32),
             np.full(capacity, -1, np.int32),
-            np.full((capacity, 4), nan),
+            np.full((capacity, 4), nan, np.float32),
             Doubts(),
         )
 
@@ -99,16 +99,16 @@ class FilterState:
         return self.place[:, LONGITUDE]
 
     @property
-    def speed(self) -> Floats:
+    def speed(self) -> Reals:
         """The device's own where it reports one, else the filter's; m/s."""
         return self.shown[:, SPEED]
 
     @property
-    def course(self) -> Floats:
+    def course(self) -> Reals:
         """Over ground, degrees; the last one known while standing."""
         return self.shown[:, COURSE]
 
     @property
-    def sigma(self) -> Floats:
+    def sigma(self) -> Reals:
         """Standard deviation of the position per axis, m."""
         return self.shown[:, SIGMA]

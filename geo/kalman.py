@@ -124,7 +124,7 @@ def _advance(
     place: Floats,
     belief: Reals,
     other: Slots,
-    shown: Floats,
+    shown: Reals,
     doubts: Reals,
     after: Slots,
     unused: Slots,
@@ -263,7 +263,7 @@ def _keep_best(best: Reals, second: Reals, candidates: Floats, count: int) -> No
 
 
 @helper
-def _held(m: Motion, fix: Spread, own: Velocity, show: Floats) -> bool:
+def _held(m: Motion, fix: Spread, own: Velocity, show: Reals) -> bool:
     """Whether a driver who stood stands still, near enough; `show` learns whether he stands now."""
     stood, pace = show[STANDING] == 1.0, hypot(m.speed_east, m.speed_north)
     if isfinite(own.speed):
@@ -288,7 +288,7 @@ def _move(here: Floats, best: Reals, second: Reals, metres_north: float, metres_
 
 
 @helper
-def _tell(show: Floats, m: Motion, own: Velocity, course: float) -> None:
+def _tell(show: Reals, m: Motion, own: Velocity, course: float) -> None:
     """Speed, course and sigma after a believed fix."""
     pace = 0.0 if show[STANDING] == 1.0 else hypot(m.speed_east, m.speed_north)
     if isfinite(course) and not own.speed < COURSE_MIN_MPS:

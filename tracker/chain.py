@@ -4,6 +4,7 @@ from math import exp, isfinite
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from geo.compiled import compiled, helper
 from geo.intervals import Intervals, quantiles
@@ -47,8 +48,9 @@ class Stops(NamedTuple):
 
 
 class Pace(NamedTuple):
-    """Drivers against the fleet, in columns by driver."""
+    """Drivers against the fleet, in a row each of those who have had a stop."""
 
+    row: NDArray[np.int32]  # (drivers,) of each one, -1 for none
     asked: Bools  # predict again at once
     ratio: Floats  # seconds he takes for one that the fleet takes
     since: Floats  # (2, drivers) seconds and metres since the last prediction
@@ -104,20 +106,21 @@ def predict(
         end = start[run + 1] if run + 1 < len(start) else len(legs.driver)
         for leg in range(start[run], end if len(mine) else start[run]):
             driver, t = legs.driver[leg], legs.t1[leg]
+            own = pace.row[driver]
             seconds = t - legs.t0[leg]
             if 0.0 < seconds <= PAUSE_S and not _is_served(stops, mine, t):
-                pace.since[0, driver] += seconds
-                pace.since[1, driver] += legs.length[leg]
+                pace.since[0, own] += seconds
+                pace.since[1, own] += legs.length[leg]
             if not legs.live[leg]:
                 continue
             if len(news) < count + len(mine):
                 news = np.concatenate((news, np.empty((len(news) + len(mine), 9))))
-            asked = pace.asked[driver]
+            asked = pace.asked[own]
             if asked or seconds == 0.0 or t // rules.interval_s != legs.t0[leg] // rules.interval_s:
-                pace.asked[driver] = False
+                pace.asked[own] = False
                 latitude, longitude = legs.latitude1[leg], legs.longitude1[leg]
-                _learn(pace, driver, pace_at(speeds, latitude, longitude, hour_of(t), ANY))
-                factor = 1.0 + rules.pace_trust * (pace.ratio[driver] - 1.0)
+                _learn(pace, own, pace_at(speeds, latitude, longitude, hour_of(t), ANY))
+                factor = 1.0 + rules.pace_trust * (pace.ratio[own] - 1.0)
                 at = legs.along[leg]
                 if at == at:
                     reckon(paths, driver, speeds, t)
@@ -141,13 +144,13 @@ def _is_served(stops: Stops, mine: Ints, t: float) -> bool:
 
 
 @helper
-def _learn(pace: Pace, driver: int, fleet: float) -> None:
+def _learn(pace: Pace, own: int, fleet: float) -> None:
     """Compare the driver's last stretch with the fleet's `fleet` seconds a metre there."""
-    seconds, metres = pace.since[0, driver], pace.since[1, driver]
-    pace.since[0, driver] = pace.since[1, driver] = 0.0
+    seconds, metres = pace.since[0, own], pace.since[1, own]
+    pace.since[0, own] = pace.since[1, own] = 0.0
     if metres > MOVING_MPS * seconds:
         ratio = min(max(seconds / max(metres * fleet, 1e-9), 1.0 / PACE_MOST), PACE_MOST)
-        pace.ratio[driver] += (1.0 - exp(-seconds / PACE_MEMORY_S)) * (ratio - pace.ratio[driver])
+        pace.ratio[own] += (1.0 - exp(-seconds / PACE_MEMORY_S)) * (ratio - pace.ratio[own])
 
 
 @helper

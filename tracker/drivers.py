@@ -6,7 +6,7 @@ from math import nan
 
 import numpy as np
 
-from geo.beliefs import FilterState
+from geo.beliefs import FilterState, Reals
 from geo.compiled import helper
 from tracker import clocks, stands
 from tracker.errors import Flag
@@ -112,7 +112,7 @@ class DriverTable:
         index = np.fromiter(rows, np.int64)
         f = self.filter
         index = index[np.isfinite(f.time[index])]
-        columns: list[Floats] = [
+        columns: list[Floats | Reals] = [
             f.time[index],
             f.latitude[index],
             f.longitude[index],

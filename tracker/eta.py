@@ -33,7 +33,8 @@ class Predictions:
         )
         self._paths = PathTable()
         self._planned: set[int] = set()
-        self._pace = Pace(np.empty(0, np.bool_), np.empty(0), np.empty((2, 0)))
+        self._pace = Pace(np.empty(0, np.int32), np.empty(0, np.bool_), np.empty(0), np.empty((2, 0)))
+        self._paced = 0  # rows of it in use
         self._columns = dict.fromkeys(
             ("service_s", "along", "metres", "through", "reckoned_s", *_MILESTONES.values(), "announced_at"),
             np.empty(0),
@@ -81,6 +82,7 @@ class Predictions:
     def ask(self, driver: int) -> None:
         """A driver's stops are others now: predict them at once from where he is, and tell with his next fix."""
         self._fit()
+        own = self._own_pace(driver)
         chains = self._orders.chains(np.array([driver]))
         ahead = chains.slot[self._orders.stage[chains.slot] < Stage.DEPARTED]
         stops = np.stack([self._orders.latitude[ahead], self._orders.longitude[ahead]])
@@ -94,7 +96,7 @@ class Predictions:
             along = self._paths.follow(Legs(row, t, latitude, longitude, t, latitude, longitude, zero, zero, t))
             drives = Drives(row, t, t, latitude, longitude, zero, along, np.ones(1, np.bool_))
             self._predict(drives, chains, quiet=True)
-        self._pace.asked[driver] = True
+        self._pace.asked[own] = True
 
     def restore(self, event: Delivery) -> None:
         """People know this ETA already; it also stands until the next prediction."""
@@ -119,14 +121,9 @@ class Predictions:
         """Have room for every driver and every order."""
         drivers = len(self._drivers.newest)
         self._paths.fit(drivers)
-        more = drivers - len(self._pace.asked)
+        more = drivers - len(self._pace.row)
         if more > 0:
-            asked, ratio, since = self._pace
-            self._pace = Pace(
-                np.append(asked, np.zeros(more, np.bool_)),
-                np.append(ratio, np.ones(more)),
-                np.concatenate([since, np.zeros((2, more))], axis=1),
-            )
+            self._pace = self._pace._replace(row=np.append(self._pace.row, np.full(more, -1, np.int32)))
         for name, column in self._columns.items():
             more = len(self._orders.driver) - len(column)
             if more > 0:
@@ -134,6 +131,23 @@ class Predictions:
         more = len(self._orders.driver) - len(self._before)
         if more > 0:
             self._before = np.concatenate([self._before, np.full((more, 5), np.nan)])
+
+    def _own_pace(self, driver: int) -> int:
+        """The driver's row of `_pace`, made when he has none."""
+        own = int(self._pace.row[driver])
+        if own < 0:
+            row, asked, ratio, since = self._pace
+            own = row[driver] = self._paced
+            self._paced += 1
+            if own == len(asked):
+                more = max(own, 64)
+                self._pace = Pace(
+                    row,
+                    np.append(asked, np.zeros(more, np.bool_)),
+                    np.append(ratio, np.ones(more)),
+                    np.concatenate([since, np.zeros((2, more))], axis=1),
+                )
+        return own
 
     # What happens
 
@@ -252,7 +266,7 @@ class Predictions:
         orders, driver = self._orders, int(self._orders.driver[slot])
         for column in (orders.eta, orders.eta_low, orders.eta_high, orders.eta_announced):
             column[slot] = np.nan
-        self._pace.asked[driver] = True
+        self._pace.asked[self._own_pace(driver)] = True
         newest = float(self._drivers.newest[driver])
         order, driver_id = orders.by_id[orders.ids[slot]], self._drivers.ids[driver]
         return Delivery(
