@@ -79,6 +79,16 @@ class Server:
         """Stop at once."""
         self._run("pg_ctl", "stop", "-m", "immediate", "-D", self.data)
 
+    @property
+    def log(self) -> str:
+        """What the server has logged so far, over all its starts."""
+        return (self.data.parent / "log").read_text("utf-8")
+
+    @property
+    def ended(self) -> bool:
+        """Whether the server has given up by itself."""
+        return not (self.data / "postmaster.pid").exists()
+
     def kill(self) -> None:
         """Kill -9 every process of the server, as a crash would."""
         postmaster = int((self.data / "postmaster.pid").read_text().split()[0])

@@ -2,66 +2,16 @@
 
 import asyncio
 import resource
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import asyncpg
-import httpx
 
-from api.driver_client import DriverClient
 from storage import Commit, Writer, open_store
-from tests.fixes import T0, place
+from tests.faults.outage import FIXES, SETTINGS, drive, driving, has_tried_again, stored
+from tests.fixes import T0
 from tests.postgres import Server, private_server
 from tests.support import LiveServer, running_server
 from tests.tracks import run
-from tracker.messages import Fix
-
-FIXES = 600
-SETTINGS = {"rate_limit_per_s": 1e6, "rate_limit_burst": 10**6}
-
-
-def drive(first: int = 0) -> list[Fix]:
-    """A fix a second, 8 m on each."""
-    times = [T0 + first + t for t in range(FIXES)]
-    latitude, longitude = place([8.0 * (t - T0) for t in times])
-    rows = zip(latitude.tolist(), longitude.tolist(), times, strict=True)
-    return [Fix(lat, lon, timestamp=t) for lat, lon, t in rows]
-
-
-@asynccontextmanager
-async def driving(server: LiveServer, lost: list[str]) -> AsyncIterator[DriverClient]:
-    """A driver's app; `lost` gets a sentence each time it loses its connection."""
-    url, token = f"{server.ws_url}/driver", server.token("d1", "driver")
-    async with DriverClient(url, token, proxy=None, notify=lost.append) as client:
-        yield client
-
-
-async def stored(url: str) -> int:
-    """Fixes of the driver, once no server is at the store any more."""
-    store = open_store(url)
-    await store.open()
-    try:
-        return len((await store.track("d1", T0 - 1, T0 + 1e6)).fix_time)
-    finally:
-        await store.close()
-
-
-async def retries(server: LiveServer) -> float:
-    """How often the server has tried again to store something."""
-    authorization = {"Authorization": f"Bearer {server.token('U1', 'office')}"}
-    async with httpx.AsyncClient(headers=authorization) as http:
-        answer = await http.get(f"{server.url}/metrics")
-    lines = answer.raise_for_status().text.splitlines()
-    return sum(float(line.split()[-1]) for line in lines if line.startswith("tracker_commit_retries_total"))
-
-
-async def has_tried_again(server: LiveServer) -> None:
-    """Wait until it has, twice more."""
-    before = await retries(server)
-    async with asyncio.timeout(20):
-        while await retries(server) < before + 2:  # noqa: ASYNC110 another process
-            await asyncio.sleep(0.02)
 
 
 async def test_while_the_database_is_away_acks_wait_and_sockets_stay(tmp_path: Path) -> None:
