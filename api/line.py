@@ -93,7 +93,7 @@ class Line:
         except Exception:
             log.exception("engine failed", fixes=len(batch))
             self._services.meters.failures["engine"] += 1
-            _refuse(parts, TrackerError())
+            self._fail(parts, TrackerError())
         else:
             moved = updates.flag == Flag.ACCEPTED
             self._moved.update(zip(batch.driver[moved].tolist(), batch.received_at[moved].tolist(), strict=True))
@@ -179,7 +179,7 @@ class Line:
         if error:
             log.error("commit failed", error=repr(error))
             self._services.meters.failures["commit"] += 1
-            _refuse(parts, error if isinstance(error, TrackerError) else TrackerError())
+            self._fail(parts, error if isinstance(error, TrackerError) else TrackerError())
             return
         flag, committed = updates.flag, future.result()
         flag[updates.aside_index[committed.duplicate]] = Flag.DUPLICATE
@@ -189,6 +189,12 @@ class Line:
         for part in parts:
             part.settle(flag)
         self._time(parts, updates)
+
+    def _fail(self, parts: list[Part], error: TrackerError) -> None:
+        self._services.engine.doubt({part.frame.driver for part in parts})
+        for part in parts:
+            if part.frame.taken == part.first + part.count:  # its last part so far
+                part.frame.reply(Error(code=error.code, message=error.message, ref=part.frame.report.seq))
 
     def _time(self, parts: list[Part], updates: Updates) -> None:
         """How long it took from the receipt to here, where all is told."""
@@ -294,9 +300,3 @@ def location_frame(latest: Latest, now: float) -> bytes:
 
 def _known(value: float, digits: int) -> float | None:
     return None if value != value else round(value, digits)
-
-
-def _refuse(parts: list[Part], error: TrackerError) -> None:
-    for part in parts:
-        if part.frame.taken == part.first + part.count:  # its last part so far
-            part.frame.reply(Error(code=error.code, message=error.message, ref=part.frame.report.seq))

@@ -261,6 +261,11 @@ class Engine:
         """A stored track as it probably was; its fixes are as measured, outliers among them."""
         return smoothed(track, self._settings)
 
+    def doubt(self, rows: Iterable[int]) -> None:
+        """The newest fixes of these drivers may not be stored after all: the store is asked when they come again."""
+        index = np.fromiter(rows, np.int64)
+        self._drivers.newest[index] = np.nextafter(self._drivers.newest[index], np.inf)
+
     def restore(
         self,
         *,

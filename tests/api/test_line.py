@@ -156,6 +156,18 @@ async def test_what_the_store_refuses_is_answered_with_its_code(here: Site, monk
     assert (answer.code, answer.ref) == ("store_unavailable", 1)
 
 
+async def test_what_the_store_refused_is_stored_when_it_comes_again(here: Site, monkeypatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(here.services.writer, "put", lambda commit: _failed(RuntimeError("a fault")))
+        (answer,) = await put(here, "d", report(0, 1))
+    assert answer.code == "internal_error"
+    (answer,) = await put(here, "d", report(0, 1))
+    assert (answer.accepted, answer.duplicates) == (2, 0)
+    assert len((await here.services.store.track("d", T0, T0 + 2)).fix_time) == 2
+    (answer,) = await put(here, "d", report(0, 1))
+    assert (answer.accepted, answer.duplicates) == (0, 2)
+
+
 def _failed(error: Exception) -> asyncio.Future:
     future = asyncio.get_running_loop().create_future()
     future.set_exception(error)
