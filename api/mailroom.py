@@ -24,7 +24,7 @@ class Mailroom:
         self._boxes: dict[str, Mailbox[Outbox]] = {}
         self._settled: set[tuple[str, int]] = set()  # and the store does not know yet
         self._committing: set[tuple[str, int]] = set()  # and the store is told
-        self._next_look = 0.0
+        self._looked_at = 0.0
         self._asked: dict[str, asyncio.Future[list[tuple[int, Personal]]]] = {}
         self._reading: asyncio.Task[None] | None = None
 
@@ -106,8 +106,8 @@ class Mailroom:
     def tick(self) -> None:
         """Send again what was not acknowledged, drop what has expired, and let the store know."""
         now = self._services.clock()
-        if now >= self._next_look:
-            self._next_look = now + TICK_S
+        if abs(now - self._looked_at) >= TICK_S:  # a clock may be set back
+            self._looked_at = now
             for topic, box in [(topic, box) for topic, box in self._boxes.items() if len(box)]:
                 self._look_after(topic, box, now)
         if self._settled:

@@ -60,6 +60,8 @@ def _follow(
     for i in range(len(driver)):
         d, t, now = driver[i], fix_time[i], received_at[i]
         said = sent_at[i] - now
+        if now < clock[d, HEARD] - _FORGET_S:  # our own clock was set back
+            clock[d, HEARD], clock[d, AHEAD], clock[d, STEADY] = -np.inf, np.nan, 0.0
         if now > clock[d, HEARD]:
             _hear(clock[d], now, said)
         if isfinite(t) and isnan(said) and 0.0 < t - now <= future_limit_s and not clock[d, AHEAD] >= t - now:

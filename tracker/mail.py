@@ -89,12 +89,19 @@ class Mailbox(Generic[R]):
 
     def take_due(self, now: float) -> list[int]:
         """What has to be sent again now, the most urgent first; the next time is later each time."""
-        due = self.by_urgency(seq for seq, waiting in self._waiting.items() if waiting.due <= now)
+        due = self.by_urgency(seq for seq, waiting in self._waiting.items() if self._is_due(waiting, now))
         for seq in due:
             waiting = self._waiting[seq]
             waiting.tries = min(waiting.tries + 1, MOST_DOUBLINGS)
-            waiting.due = now + self._retry_s * 2.0**waiting.tries
+            waiting.due = now + self._wait(waiting)
         return due
+
+    def _wait(self, waiting: _Waiting) -> float:
+        return self._retry_s * 2.0**waiting.tries
+
+    def _is_due(self, waiting: _Waiting, now: float) -> bool:
+        """Also when the clock was set back, and nobody knows any more how long it has waited."""
+        return not now < waiting.due <= now + self._wait(waiting)
 
     def acknowledge(self, reader: R, seq: int) -> list[int]:
         """What has arrived when a connection acknowledges a seq: that one, and those below it that were sent before.

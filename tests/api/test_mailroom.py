@@ -141,6 +141,17 @@ async def test_it_is_sent_again_until_it_is_acknowledged_or_has_expired(here: Si
     assert (counts["retried"], counts["acknowledged"], counts["expired"]) == (2, 1, 1)
 
 
+async def test_a_clock_that_is_set_back_does_not_hold_it_up(here: Site):
+    here.clock.now = T0 + 3600.0
+    async with phone(here) as user:
+        await user.nothing_waits()
+        await send(here, "a")
+        assert await user.letters(1) == ["a"]
+        here.services.mailroom.tick()
+        here.clock.now = T0
+        assert await user.letters(1) == ["a"]
+
+
 async def test_each_connection_hears_its_own_language(here: Site):
     async with phone(here, lang="en-GB") as english, phone(here) as chinese:
         for user in (english, chinese):

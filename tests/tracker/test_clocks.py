@@ -115,3 +115,15 @@ def test_in_time_is_the_newest_fix_that_was_not_from_the_future() -> None:
     engine = Engine(SETTINGS)
     engine.ingest(batch(engine, "d", [0.0, 7.0, 40.0], 0.0, received_at=T0 + 8))
     assert engine._drivers.clock[0, IN_TIME] == T0 + 7
+
+
+def test_when_our_own_clock_was_wrong_and_is_set_back_nobody_is_told_to_set_theirs() -> None:
+    engine = Engine(SETTINGS)
+
+    def send(t: float, ours: float) -> int:
+        one = batch(engine, "d", t, 0.0, received_at=T0 + t + ours)
+        one.sent_at[0] = T0 + t
+        return int(engine.ingest(one).flag[0])
+
+    assert [send(t, 3600.0) for t in (0.0, 10.0, 20.0, 30.0)] == [Flag.ACCEPTED] * 3 + [Flag.CLOCK_WRONG]
+    assert send(40.0, 0.0) == Flag.ACCEPTED

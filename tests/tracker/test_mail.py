@@ -65,6 +65,13 @@ def test_it_is_sent_again_ever_more_rarely():
     assert waits == [30, 60, 120, 240, 480, 960, 960, 960]
 
 
+def test_a_clock_that_is_set_back_does_not_hold_it_up():
+    box = mailbox("normal")
+    assert box.take_due(3600.0) == [1]
+    assert box.take_due(10.0) == [1]
+    assert box.take_due(11.0) == []
+
+
 def test_it_is_not_sent_after_it_has_expired_or_was_acknowledged_in_another_topic():
     box = Mailbox[str](30.0)
     box.put(1, letter(expires_at=50.0), 0.0)
