@@ -9,7 +9,8 @@ import asyncpg
 from storage import Commit, Writer, open_store
 from tests.faults.outage import FIXES, SETTINGS, drive, driving, has_tried_again, stored
 from tests.fixes import T0
-from tests.postgres import Server, private_server
+from tests.postgres import private_server
+from tests.storage.test_postgis import Cut, Line
 from tests.support import LiveServer, running_server
 from tests.tracks import run
 
@@ -74,8 +75,41 @@ async def test_a_second_server_on_a_store_says_so_and_the_first_goes_on(store_ur
     assert lost == []
 
 
-async def test_a_deadlock_is_tried_again(postgres: Server, postgres_url: str) -> None:
+async def test_a_line_that_breaks_in_a_copy_is_mended(postgres_url: str, tmp_path: Path) -> None:
+    lost: list[str] = []
+    line = Line(postgres_url)
+    async with (
+        line.listening() as url,
+        running_server(url, tmp_path, **SETTINGS) as server,
+        driving(server, lost) as client,
+        asyncio.timeout(60),
+    ):
+        line.cut = Cut.IN_COPY
+        client.put(drive())
+        await client.drained()
+        assert line.cuts == 1
+        assert (client.tally.accepted, client.tally.duplicates) == (FIXES, 0)
+    assert lost == []
+    assert "Traceback" not in server.log
+    assert await stored(postgres_url) == FIXES
+
+
+async def test_a_deadlock_is_tried_again(postgres_url: str) -> None:
     """Another session holds the row every commit ends with, and then wants what the commit holds."""
+    await blocked_by("LOCK TABLE segments IN ACCESS EXCLUSIVE MODE; COMMIT", postgres_url)
+
+
+async def test_a_failure_to_serialize_is_tried_again(postgres_url: str) -> None:
+    """SQLSTATE 40001, in a database whose isolation is stricter, when somebody changes what a commit changes."""
+    admin = await asyncpg.connect(postgres_url)
+    name = postgres_url.rpartition("/")[2]
+    await admin.execute(f"ALTER DATABASE {name} SET default_transaction_isolation = 'serializable'")
+    await admin.close()
+    await blocked_by("COMMIT", postgres_url)
+
+
+async def blocked_by(then: str, postgres_url: str) -> None:
+    """A commit fails once: another session holds the row that it ends with, and does this while it waits."""
     store, other = open_store(postgres_url), await asyncpg.connect(postgres_url)
     await store.open()
     writer = Writer(store)
@@ -87,7 +121,7 @@ async def test_a_deadlock_is_tried_again(postgres: Server, postgres_url: str) ->
         async with asyncio.timeout(20):
             while not await other.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
-            await other.execute("LOCK TABLE segments IN ACCESS EXCLUSIVE MODE; COMMIT")
+            await other.execute(then)
             await commit
         assert writer.retries == 1
         assert len((await store.track("a", T0, T0 + 9)).fix_time) == 2
