@@ -142,7 +142,35 @@ async def test_passed_near_agrees_with_the_store_also_between_rows(store: Store,
     )
     assert {row["driver_id"] for row in rows} == {found.driver_id for found in passes} == {"within", "hours", "late"}
     for row in rows:
-        closest = min((p for p in passes if p.driver_id == row["driver_id"]), key=lambda p: p.distance)
+        visits = [visit for visit in passes if visit.driver_id == row["driver_id"]]
+        closest = min(visit.distance for visit in visits)
+        assert row["distance_m"] == pytest.approx(closest, abs=0.1)
+        moments = [visit.closest_at for visit in visits if visit.distance < closest + 0.1]  # there and back
+        assert min(abs(row["closest_at"].timestamp() - moment) for moment in moments) < 0.5
+
+
+@pytest.mark.parametrize("longitude", [179.9999, -179.9999, 180.0])
+async def test_passed_near_sees_over_the_antimeridian(store: Store, sql: asyncpg.Connection, longitude: float):
+    """Across it past the place, on its other side near the place, half the world away, and on the side of the place."""
+    tracks = {
+        "across": run("across", np.arange(0.0, 100.0, 10.0)),
+        "west": run("west", [0.0, 10.0]),
+        "east": run("east", [0.0, 10.0]),
+        "opposite": run("opposite", [0.0, 10.0]),
+    }
+    for track in tracks.values():
+        track.latitude[:] = 25.0
+    tracks["across"].longitude[:] = np.where(np.arange(10) < 5, 179.991, -179.999) + 0.002 * (np.arange(10) % 5)
+    tracks["west"].longitude[:] = 179.9998
+    tracks["east"].longitude[:] = -179.9998
+    tracks["opposite"].longitude[:] = [-0.001, 0.001]
+    await store.commit(Commit(track=runs(tracks.values())))
+    passes = await store.passes(Circle(25.0, longitude, 60.0), T0, T0 + 2000)
+    point = f"ST_SetSRID(ST_MakePoint({longitude}, 25), 4326)"
+    rows = await sql.fetch(f"SELECT * FROM passed_near({point}, 60, $1, $2)", moment(0), moment(2000))
+    assert {row["driver_id"] for row in rows} == {found.driver_id for found in passes} == {"across", "west", "east"}
+    for row in rows:
+        (closest,) = [visit for visit in passes if visit.driver_id == row["driver_id"]]
         assert row["distance_m"] == pytest.approx(closest.distance, abs=0.1)
         assert row["closest_at"].timestamp() == pytest.approx(closest.closest_at, abs=0.5)
 

@@ -123,23 +123,33 @@ CREATE FUNCTION passed_near(point geometry, radius_m double precision, "from" ti
     LANGUAGE sql STABLE SET jit = off -- compiling it takes longer than running it
     AS $$
         WITH asked AS (
+            -- Metres a degree, measured at longitude 0: they are the same everywhere, and no point there is past 180 degrees.
             SELECT
                 ST_X(point) AS x,
                 ST_Y(point) AS y,
                 extract(epoch FROM "from")::double precision AS since,
                 extract(epoch FROM "to")::double precision AS until,
-                1e3 * ST_Distance(point::geography, ST_Translate(point, 1e-3, 0)::geography) AS east,
-                1e3 * ST_Distance(point::geography, ST_Translate(point, 0, CASE WHEN ST_Y(point) > 0 THEN -1e-3 ELSE 1e-3 END)::geography) AS north
+                1e3 * ST_Distance(here, ST_MakePoint(1e-3, ST_Y(point))::geography) AS east,
+                1e3 * ST_Distance(here, ST_MakePoint(0, ST_Y(point) - 1e-3 * sign(ST_Y(point) + 1e-9))::geography) AS north,
+                here
+            FROM (SELECT ST_MakePoint(0, ST_Y(point))::geography AS here) AS at_0
         ), boxes AS (
-            -- A late fix may change the way past the place although no row of it comes near.
-            SELECT kinds.late, 1.02 * (radius_m + CASE WHEN kinds.late THEN 2400 ELSE 0 END) AS metres
-            FROM (VALUES (false), (true)) AS kinds (late)
+            -- A late fix may change the way past the place although no row of it comes near. Near the antimeridian a box
+            -- stands on the other side, too, a degree wide: a row that lies on both sides is seen there.
+            SELECT
+                late,
+                least(x + turn - metres / east, 180 - sign(turn)) AS west,
+                greatest(x + turn + metres / east, -180 - sign(turn)) AS east,
+                y - metres / north AS south,
+                y + metres / north AS north
+            FROM asked
+            CROSS JOIN (VALUES (false, 1.02 * radius_m), (true, 1.02 * (radius_m + 2400))) AS kinds (late, metres)
+            CROSS JOIN (VALUES (0), (-360), (360)) AS turns (turn)
+            WHERE turn = 0 OR sign(turn) * x - metres / east < -179
         ), candidates AS (
             SELECT segment.driver_id, segment.start_time, segment.end_time
-            FROM asked CROSS JOIN boxes CROSS JOIN segments AS segment
-            WHERE segment_path(segment.path)::geometry(LineStringM, 4326) && ST_SetSRID(ST_MakeLine(
-                      ST_MakePointM(x - metres / east, y - metres / north, since),
-                      ST_MakePointM(x + metres / east, y + metres / north, until)), 4326)
+            FROM boxes CROSS JOIN segments AS segment
+            WHERE segment_path(segment.path)::geometry(LineStringM, 4326) && ST_MakeEnvelope(west, south, boxes.east, boxes.north, 4326)
               AND floor(segment.end_time / 3600) >= floor(extract(epoch FROM "from")::double precision / 3600)
               AND floor(segment.end_time / 3600) <= floor((extract(epoch FROM "to")::double precision + 4200) / 3600)
               AND segment.end_time >= extract(epoch FROM "from")::double precision
@@ -161,20 +171,22 @@ CREATE FUNCTION passed_near(point geometry, radius_m double precision, "from" ti
             CROSS JOIN LATERAL ST_DumpPoints(segment_path(segment.path)) AS vertex
             LEFT JOIN judgements AS judgement
                 ON judgement.driver_id = segment.driver_id AND judgement.fix_time = ST_M(vertex.geom)
-        ), legs AS (
+        ), steps AS (
             SELECT
                 v.driver_id,
-                (v.x - asked.x) * east AS x1,
-                (v.y - asked.y) * north AS y1,
                 v.m AS m1,
-                coalesce((lag(v.x) OVER one - asked.x) * east, (v.x - asked.x) * east) AS x0,
-                coalesce((lag(v.y) OVER one - asked.y) * north, (v.y - asked.y) * north) AS y0,
                 coalesce(lag(v.m) OVER one, v.m) AS m0,
+                (v.x - asked.x - 360 * round((v.x - asked.x) / 360)) * east AS x1,
+                (v.y - asked.y) * north AS y1,
+                coalesce(v.x - lag(v.x) OVER one - 360 * round((v.x - lag(v.x) OVER one) / 360), 0) * east AS dx,
+                coalesce(v.y - lag(v.y) OVER one, 0) * north AS dy,
                 since,
                 until
             FROM vertices AS v CROSS JOIN asked
             WHERE believed
             WINDOW one AS (PARTITION BY v.driver_id ORDER BY v.m)
+        ), legs AS (
+            SELECT steps.driver_id, x1 - dx AS x0, y1 - dy AS y0, m0, x1, y1, m1, since, until FROM steps
         ), moving AS (
             SELECT
                 legs.driver_id, x0, y0, m0, x1 - x0 AS dx, y1 - y0 AS dy, m1 - m0 AS dm,
@@ -198,9 +210,8 @@ CREATE FUNCTION passed_near(point geometry, radius_m double precision, "from" ti
             ORDER BY moving.driver_id,
                 (x0 + least(greatest(nearest, first), last) * dx) ^ 2 + (y0 + least(greatest(nearest, first), last) * dy) ^ 2
         ), measured AS (
-            SELECT closest.driver_id, to_timestamp(m) AS closest_at, ST_Distance(
-                point::geography, ST_Translate(point, closest.x / east, closest.y / north)::geography
-            ) AS distance_m
+            SELECT closest.driver_id, to_timestamp(m) AS closest_at,
+                ST_Distance(here, ST_MakePoint(closest.x / east, asked.y + closest.y / north)::geography) AS distance_m
             FROM closest CROSS JOIN asked
         )
         SELECT * FROM measured WHERE measured.distance_m <= radius_m ORDER BY 2, 1
