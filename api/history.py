@@ -25,12 +25,13 @@ _CROSSINGS = frozenset({"enter", "exit", "cross", "driver_arrived", "departed", 
 
 async def smoothed(store: Store, engine: Engine, driver_id: str, start: float, end: float) -> AsyncIterator[Track]:
     """The track in parts, each in the light of what lies around it, without the outliers among all."""
-    async for part in store.parts(driver_id, start, end):
-        first, last = part.fix_time[0], part.fix_time[-1]
-        around, kind = await store.fixes(driver_id, first - AROUND_S, last + AROUND_S)
+    async for since, until in store.stretches(driver_id, start, end):
+        around, kind = await store.fixes(driver_id, since - AROUND_S, until + AROUND_S)
         fixes = keep(around, kind != Flag.COARSE)
+        if not len(fixes):
+            continue
         found = await asyncio.to_thread(engine.smoothed, fixes)
-        wanted = (fixes.fix_time >= first) & (fixes.fix_time <= last)
+        wanted = (fixes.fix_time >= since) & (fixes.fix_time < until)
         track = keep(found.track, wanted & ~found.outlier)
         if len(track):
             yield track

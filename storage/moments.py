@@ -1,4 +1,4 @@
-"""Where a driver was at a moment, where each was last, a long track in parts: questions that start from a time."""
+"""Where a driver was at a moment, a long track in parts: questions that start from a time."""
 
 import math
 from collections.abc import AsyncIterator
@@ -7,9 +7,8 @@ import numpy as np
 
 from geo.earth import wrap_degrees
 from storage.passes import Passing
-from storage.reading import DRIVERS_SEEN
 from storage.rows import Statement
-from storage.segments import REACH_S, believed, concatenate
+from storage.segments import REACH_S
 from storage.store import Fix, Moment
 from tracker.records import Track
 from tracker.tracks import CONNECT_WITHIN_S
@@ -66,22 +65,7 @@ class Questions(Passing):
         value: float | None = rows[0]["t"]
         return value
 
-    async def latest(self, *, since: float = -math.inf) -> Track:
-        """As in Store."""
-        seen = await self.fetch(Statement(DRIVERS_SEEN.format(runs=self.dialect.runs), [(max(since, -1e300),)]))
-        spans = [(row["driver_id"], row["newest"], float(np.nextafter(row["newest"], np.inf))) for row in seen]
-        found = []
-        for (driver_id, newest, _), stored in zip(spans, await self._fixes(spans), strict=True):
-            track = believed(*stored)
-            if not len(track):  # the newest of all is an outlier
-                before = await self._before(driver_id, newest)
-                if before is None or before.fix_time < since:
-                    continue
-                track = await self.track(driver_id, before.fix_time, float(np.nextafter(before.fix_time, np.inf)))
-            found.append(track)
-        return concatenate(found)
-
-    async def parts(self, driver_id: str, start: float, end: float) -> AsyncIterator[Track]:
+    async def stretches(self, driver_id: str, start: float, end: float) -> AsyncIterator[tuple[float, float]]:
         """As in Store."""
         while start < end:
             rows = await self.fetch(Statement(_NEXT, [(driver_id, start, end)]))
@@ -89,10 +73,15 @@ class Questions(Passing):
                 return
             start = max(start, rows[0]["t"])
             until = min(start + PART_S, end)
-            track = await self.track(driver_id, start, until)
+            yield start, until
+            start = until
+
+    async def parts(self, driver_id: str, start: float, end: float) -> AsyncIterator[Track]:
+        """As in Store."""
+        async for since, until in self.stretches(driver_id, start, end):
+            track = await self.track(driver_id, since, until)
             if len(track):
                 yield track
-            start = until
 
 
 def _fix(track: Track, place: int) -> Fix:

@@ -1,6 +1,5 @@
 """What a store must do; the embedded one and PostGIS both do exactly this."""
 
-import math
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
@@ -163,11 +162,11 @@ class Store(Protocol):
     async def position(self, driver_id: str, at: float) -> Moment:
         """Where a driver was at a time, interpolated between his fixes before and after it."""
 
+    def stretches(self, driver_id: str, start: float, end: float) -> AsyncIterator[tuple[float, float]]:
+        """[start, end) in stretches of some hours, without those in which there is nothing for long."""
+
     def parts(self, driver_id: str, start: float, end: float) -> AsyncIterator[Track]:
         """The track in [start, end) as one run after the other, each of some hours, so that none needs much memory."""
-
-    async def latest(self, *, since: float = -math.inf) -> Track:
-        """The newest fix of each driver who has one since then; a run each, by driver_id."""
 
     async def passes(self, shape: Circle | Area, start: float, end: float) -> list[Pass]:
         """Who was in an area in [start, end), and when; by entered_at, driver_id. Raises InvalidInput for too much."""

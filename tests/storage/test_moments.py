@@ -1,4 +1,4 @@
-"""Where a driver was at a moment, and last, asked of both stores."""
+"""Where a driver was at a moment, and long tracks, asked of both stores."""
 
 import math
 
@@ -7,7 +7,7 @@ import pytest
 
 from storage import Commit, Store, open_store
 from tests.storage.test_passes import drive
-from tests.tracks import T0, run, runs, same, times
+from tests.tracks import T0, run, same
 from tracker.errors import ConfigurationError, Flag
 
 
@@ -52,15 +52,6 @@ async def test_across_the_antimeridian_the_short_way_is_taken(store: Store):
     line.longitude[:] = [179.9, -179.7]
     await store.commit(Commit(track=line))
     assert (await store.position("a", T0 + 5)).longitude == pytest.approx(-179.9)
-
-
-async def test_the_latest_is_the_newest_fix_that_is_believed(store: Store):
-    await store.commit(Commit(track=runs([run("a", [0, 10]), run("b", [3]), run("c", [-1e6])])))
-    await store.commit(Commit(aside=runs([run("a", [20], kind=Flag.OUTLIER), run("c", [-1e6 + 5], kind=Flag.LATE)])))
-    await store.commit(Commit(aside=run("d", [7], kind=Flag.OUTLIER)))
-    latest = await store.latest()
-    assert (list(latest.driver_id), times(latest)) == (["a", "b", "c"], [10, 3, -1e6 + 5])
-    assert list((await store.latest(since=T0 + 5)).driver_id) == ["a"]
 
 
 async def test_a_long_track_in_parts_is_the_whole_one(store: Store):
