@@ -102,7 +102,12 @@ class PostGIS(Questions):
                 if not read_only:
                     await _migrate(await self._writing())
                 self._pool = await asyncpg.create_pool(
-                    self._url, min_size=0, max_size=READERS, command_timeout=COMMAND_TIMEOUT_S, server_settings=session
+                    self._url,
+                    min_size=0,
+                    max_size=READERS,
+                    command_timeout=COMMAND_TIMEOUT_S,
+                    server_settings=session,
+                    reset=_as_it_is,
                 )
                 if read_only:
                     check(migrations("postgis"), dict(await self._pool.fetch(APPLIED)))
@@ -258,6 +263,10 @@ class PostGIS(Questions):
             raise StoreUnavailable if ours else StoreInUse from error
         await connection.execute("RESET lock_timeout")
         self._backend = connection.get_server_pid()
+
+
+async def _as_it_is(connection: asyncpg.Connection) -> None:
+    """A session that only reads leaves nothing behind: to reset it would be one more round trip a statement."""
 
 
 def _paths(found: Sequence[Row]) -> tuple[Floats, Ints]:
