@@ -28,8 +28,9 @@ HOLDER = """
       AND datname = current_database()"""
 LOCK_WAIT = "1s"  # a server that was killed a moment ago may still be letting go
 
-TEMPORARY = ("08", "40", "53", "57", "58")
-"""SQLSTATE classes that pass: connection, rollback, resources (disk full), operator intervention, system error."""
+TEMPORARY = ("08", "25006", "40", "53", "57", "58")
+"""SQLSTATE classes that pass: connection, rollback, resources (disk full), operator intervention, system error; and
+transactions that may only read, as a host has it while the disk is nearly full, or a standby before it takes over."""
 NO_POSTGIS = ("0A000", "42501", "58P01")  # not installed in one or another version, or not allowed
 
 COMMAND_TIMEOUT_S = 30.0

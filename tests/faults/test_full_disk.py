@@ -8,7 +8,7 @@ from pathlib import Path
 from api.driver_client import DriverClient
 from tests.faults.outage import FIXES, SETTINGS, drive, driving, has_tried_again, metric, stored
 from tests.faults.small_disk import move_tables, move_wal, small_disk, use_up_wal
-from tests.postgres import private_server
+from tests.postgres import Server, private_server
 from tests.support import LiveServer, running_server
 
 BACKLOG = 20_000
@@ -41,6 +41,25 @@ async def test_a_log_that_cannot_grow_ends_the_database_and_makes_acks_wait(tmp_
             await asyncio.to_thread(database.start)
         assert "PANIC" in database.log
         assert await stored(url) == FIXES + BACKLOG
+
+
+async def test_a_database_that_its_host_lets_only_read_makes_acks_wait(tmp_path: Path) -> None:
+    """What hosts do before the disk is full: SQLSTATE 25006."""
+    with private_server() as database, database.database() as url:
+        async with drives(url, tmp_path) as (server, client):
+            allow_writing(database, allowed=False)
+            client.put(drive(FIXES, BACKLOG))
+            await has_tried_again(server)
+            await waits(server, client)
+            allow_writing(database, allowed=True)
+        assert "read-only transaction" in database.log
+        assert await stored(url) == FIXES + BACKLOG
+
+
+def allow_writing(database: Server, *, allowed: bool) -> None:
+    """For all sessions, from their next transaction on."""
+    database.execute(f"ALTER SYSTEM SET default_transaction_read_only = {'off' if allowed else 'on'}")
+    database.execute("SELECT pg_reload_conf()")
 
 
 @asynccontextmanager

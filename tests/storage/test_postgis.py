@@ -215,7 +215,7 @@ async def test_a_server_that_lost_its_place_does_not_write(postgres_url: str, ad
         assert list((await first.commit(commit(2))).seqs) == [3]
 
 
-@pytest.mark.parametrize("sqlstate", ["53100", "57014", "40001", "58030"])
+@pytest.mark.parametrize("sqlstate", ["53100", "57014", "40001", "58030", "25006"])
 async def test_what_passes_is_temporary(postgres_url: str, admin: asyncpg.Connection, sqlstate: str):
     async with opened(postgres_url) as store:
         await admin.execute(f"""
