@@ -159,11 +159,11 @@ class WebSocket(asyncio.Protocol):
         self._server_state.connections.discard(self)
         if self._state is not State.CONNECTING:
             self._account()
+        self._state = State.CLOSED
 
     def _account(self) -> None:
         """Count and log what the connection was."""
-        seconds = self._loop.time() - self._opened_at
-        meters, session = self._services.meters, self._session
+        meters, session, seconds = self._services.meters, self._session, self._loop.time() - self._opened_at
         meters.closes[str(self._close_code)] += 1
         meters.connection_seconds.add(seconds)
         log.info(

@@ -286,6 +286,17 @@ async def test_a_connection_cut_off_leaves_nothing_behind():
         assert not server.hub.wants("user:U1")
 
 
+async def test_closing_a_connection_that_is_gone_writes_nothing(monkeypatch):
+    """As a shutdown does that began before it went: a closed transport takes nothing any more."""
+    async with serving() as server:
+        async with raw_client(server) as client:
+            await client.receive()
+            (connection,) = server.server.server_state.connections
+        await until(lambda: not server.server.server_state.connections)
+        monkeypatch.setattr(connection, "_transport", None)
+        connection.close(1012, "The server restarts; connect again.")
+
+
 async def test_reconnects_after_a_shutdown_are_spread_over_time():
     async with serving(drain_s=0.2) as server, AsyncExitStack() as opened:
         clients = [await opened.enter_async_context(server.client(sub=f"U{n}")) for n in range(20)]
