@@ -97,7 +97,7 @@ class Line:
         else:
             moved = updates.flag == Flag.ACCEPTED
             self._moved.update(zip(batch.driver[moved].tolist(), batch.received_at[moved].tolist(), strict=True))
-            self._store(commit).add_done_callback(partial(self._settle, parts, updates))
+            self._store(commit).add_done_callback(partial(self._settle, parts, updates, self._failed))
         if self._intake.fixes:
             asyncio.get_running_loop().call_soon(self._tick)
         else:
@@ -172,7 +172,8 @@ class Line:
             unless = others.keys() if isinstance(message, Personal) else frozenset()
             hub.publish(message.topic, frames_of(seq, message), seq, unless=unless)
 
-    def _settle(self, parts: list[Part], updates: Updates, future: "asyncio.Future[Committed]") -> None:
+    def _settle(self, parts: list[Part], updates: Updates, failed: int, future: "asyncio.Future[Committed]") -> None:
+        """Answer, now that it is known what became of a batch; so many had `failed` when the engine took it."""
         if future.cancelled():
             return
         error = future.exception()
@@ -182,13 +183,22 @@ class Line:
             self._fail(parts, error if isinstance(error, TrackerError) else TrackerError())
             return
         flag, committed = updates.flag, future.result()
-        flag[updates.aside_index[committed.duplicate]] = Flag.DUPLICATE
         self._services.historian.note(committed.late)
+        if failed != self._failed and (flag == Flag.DUPLICATE).any():  # of what failed since, and is not stored
+            self._fail(parts, TrackerError())
+            return
+        flag[updates.aside_index[committed.duplicate]] = Flag.DUPLICATE
         for value, count in zip(*np.unique(flag, return_counts=True), strict=True):
             self.counts[Flag(int(value)).code] += int(count)
         for part in parts:
             part.settle(flag)
         self._time(parts, updates)
+
+    @property
+    def _failed(self) -> int:
+        """Batches of which nothing was stored."""
+        failures = self._services.meters.failures
+        return failures["engine"] + failures["commit"]
 
     def _fail(self, parts: list[Part], error: TrackerError) -> None:
         self._services.engine.doubt({part.frame.driver for part in parts})

@@ -3,6 +3,7 @@ import asyncio
 import numpy as np
 import pytest
 
+from storage.store import Commit, Committed
 from tests.fixes import LATITUDE, LONGITUDE, T0
 from tests.site import DRIVER, OFFICE, Site, order_body, site
 from tracker.codec import Report
@@ -166,6 +167,30 @@ async def test_what_the_store_refused_is_stored_when_it_comes_again(here: Site, 
     assert len((await here.services.store.track("d", T0, T0 + 2)).fix_time) == 2
     (answer,) = await put(here, "d", report(0, 1))
     assert (answer.accepted, answer.duplicates) == (0, 2)
+
+
+async def test_a_repeat_of_what_the_store_then_refuses_is_not_acknowledged(here: Site, monkeypatch) -> None:
+    begun, refused = asyncio.Event(), asyncio.Event()
+
+    async def refuse(commit: Commit) -> Committed:
+        begun.set()
+        await refused.wait()
+        patch.undo()
+        raise RuntimeError("a fault")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(here.services.store, "commit", refuse)
+        async with asyncio.TaskGroup() as tasks:
+            first = tasks.create_task(put(here, "d", report(0, 1)))
+            await begun.wait()
+            again = tasks.create_task(put(here, "d", report(0, 1)))
+            while not here.services.writer.waiting:  # noqa: ASYNC110 nobody tells
+                await asyncio.sleep(0)
+            refused.set()
+    assert [answer.code for answer in (*first.result(), *again.result())] == ["internal_error"] * 2
+    (answer,) = await put(here, "d", report(0, 1))
+    assert (answer.accepted, answer.duplicates) == (1, 1)
+    assert len((await here.services.store.track("d", T0, T0 + 2)).fix_time) == 2
 
 
 def _failed(error: Exception) -> asyncio.Future:
