@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Mapping
+from functools import partial
 
 from api.services import Services
 from storage.store import Commit
@@ -118,7 +119,17 @@ class Mailroom:
 
     def _look_after(self, topic: str, box: Mailbox[Outbox], now: float) -> None:
         self._settle(topic, box.take_expired(now), "expired")
-        for seq in box.take_due(now):
+        due = box.take_due(now)
+        if due:
+            self._ask(topic).add_done_callback(partial(self._send_again, topic, due))
+
+    def _send_again(self, topic: str, due: list[int], answer: "asyncio.Future[list[tuple[int, Personal]]]") -> None:
+        """What still waits in the store: it may have been acknowledged on another instance, or crowded out."""
+        box = self._boxes.get(topic)
+        if box is None:
+            return
+        still = set(due) if answer.exception() else {seq for seq, _ in answer.result()}
+        for seq in box.keep(due, still):
             for outbox in box.readers:
                 reads = outbox.topics.get(topic) and not outbox.paused
                 if reads and not outbox.topics.keys() & box.also(seq).keys():

@@ -1,6 +1,6 @@
 """What waits for one user: sent by urgency, again and again, until it is acknowledged or has expired."""
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Container, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -124,6 +124,12 @@ class Mailbox(Generic[R]):
     def take_expired(self, now: float) -> list[int]:
         """What need not be sent any more."""
         return self._settle([seq for seq, waiting in self._waiting.items() if waiting.message.expires_at <= now])
+
+    def keep(self, seqs: Iterable[int], still: Container[int]) -> list[int]:
+        """Which of these wait, now that of them only those in `still` do."""
+        here = [seq for seq in seqs if seq in self._waiting]
+        self._settle([seq for seq in here if seq not in still])
+        return [seq for seq in here if seq in still]
 
     def _settle(self, seqs: list[int]) -> list[int]:
         for seq in seqs:

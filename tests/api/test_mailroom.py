@@ -114,14 +114,14 @@ async def test_one_acknowledges_for_all_sockets_of_a_user(here: Site):
     async with phone(here) as one, phone(here) as other, phone(here, "C2") as stranger:
         await one.nothing_waits()
         await other.nothing_waits()
-        await send(here, "a")
-        assert await one.letters(1) == await other.letters(1) == ["a"]
+        for text in ("a", "b"):
+            await send(here, text)
+        assert await one.letters(2) == await other.letters(2) == ["a", "b"]
         await other.ack(1)
-        await settled(here)
-        here.clock.now += 1000.0
-        here.services.mailroom.tick()
-        for user in (one, other, stranger):
-            await user.nothing_waits()
+        await other.nothing_waits()
+        here.clock.now += 31.0
+        assert await one.letters(1) == await other.letters(1) == ["b"]
+        await stranger.nothing_waits()
 
 
 async def test_it_is_sent_again_until_it_is_acknowledged_or_has_expired(here: Site):
@@ -173,6 +173,30 @@ async def test_too_many_crowd_out_the_least_urgent(here: Site, monkeypatch: pyte
         assert await user.letters(3) == ["b", "e", "d"]
         await user.nothing_waits()
     assert here.services.mailroom.counts["crowded_out"] == 2
+
+
+async def test_what_was_crowded_out_is_not_sent_again(here: Site, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("storage.transaction.MAILBOX", 2)
+    async with phone(here) as user:
+        await user.nothing_waits()
+        for text in ("a", "b", "c"):
+            await send(here, text)
+        assert await user.letters(3) == ["a", "b", "c"]
+        here.clock.now += 31.0
+        assert await user.letters(2) == ["b", "c"]
+
+
+async def test_it_is_sent_again_while_the_store_does_not_answer(here: Site, monkeypatch: pytest.MonkeyPatch):
+    async def unavailable(topics: list[str], now: float):
+        raise StoreUnavailable
+
+    async with phone(here) as user:
+        await user.nothing_waits()
+        await send(here, "a")
+        assert await user.letters(1) == ["a"]
+        monkeypatch.setattr(here.services.store, "waiting", unavailable)
+        here.clock.now += 31.0
+        assert await user.letters(1) == ["a"]
 
 
 async def test_it_waits_for_a_store_that_does_not_answer(here: Site, monkeypatch: pytest.MonkeyPatch):

@@ -55,6 +55,13 @@ def test_one_connection_acknowledges_for_all_but_only_what_it_was_sent():
     assert box.acknowledge(TABLET, 5) == []
 
 
+def test_what_waits_no_longer_elsewhere_does_not_here():
+    box = mailbox("normal", "normal", "normal")
+    assert box.acknowledge(PHONE, 1) == [1]
+    assert box.keep([1, 2, 3], still={1, 3}) == [3]
+    assert box.by_urgency() == [3]
+
+
 def test_it_is_sent_again_ever_more_rarely():
     box, times, now = mailbox("normal"), [], 0.0
     while len(times) < MOST_DOUBLINGS + 3:
