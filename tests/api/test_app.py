@@ -1,4 +1,5 @@
 import asyncio
+import gc
 import socket
 from contextlib import suppress
 
@@ -50,6 +51,19 @@ async def test_what_fails_once_the_server_listens_stops_it(sqlite_url: str) -> N
     async with asyncio.timeout(20):
         with pytest.raises(ConfigurationError, match="no fleet today"):
             await serve(config(sqlite_url), ready=fail)
+
+
+async def test_what_is_there_before_the_first_client_is_not_searched_for_garbage(sqlite_url: str) -> None:
+    async def look(services) -> None:
+        try:
+            assert gc.get_freeze_count() > len(gc.get_objects())
+        finally:
+            gc.unfreeze()
+        raise ConfigurationError("seen")
+
+    async with asyncio.timeout(20):
+        with pytest.raises(ConfigurationError, match="seen"):
+            await serve(config(sqlite_url), ready=look)
 
 
 async def test_a_server_that_lost_its_store_to_another_stops(sqlite_url: str, monkeypatch) -> None:
