@@ -1,7 +1,9 @@
 """Tokens: every way one can be wrong is refused by name, and no sentence repeats the token."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jwt
 import pytest
@@ -191,6 +193,69 @@ def test_audience_and_issuer_are_checked_where_configured():
 
 def test_audience_and_issuer_do_not_matter_where_not_configured():
     assert authenticator().verify(token(aud="anything", iss="anyone"), NOW)
+
+
+def outcome(judge: Callable[[str], Any], text: str) -> Any:
+    try:
+        return judge(text)
+    except NotAuthenticated as error:
+        return error.message
+
+
+ANYTHING = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.just(["here"])
+NAMES = ["sub", "role", "exp", "aud", "iss", "jti", "nbf", "lang", "driver_id", "x"]
+
+
+@given(
+    who=st.sampled_from([authenticator(), authenticator(jwt_audience="here"), authenticator(jwt_issuer="here")]),
+    changed=st.dictionaries(st.sampled_from(NAMES), st.just("here") | ANYTHING, max_size=2),
+    secret=st.sampled_from([SECRET, SECRET, SECRET[::-1]]),
+    without=st.sampled_from(["", "", "sub", "iss"]),
+    headers=st.sampled_from([None, {"kid": "k"}, {"crit": ["exp"], "exp": 1}]),
+    edits=st.just([]) | st.lists(st.tuples(st.integers(0, 300), st.sampled_from([*"AQgw-_.= \n", ""])), max_size=1),
+)
+def test_a_token_like_others_before_is_judged_as_the_library_does(who, changed, secret, without, headers, edits):
+    who.verify(token(headers={"kid": "k"}, aud="here", iss="here"), NOW)
+    who.verify(token(aud="here", iss="here"), NOW)
+    claims = {"sub": "U1", "role": "driver", "exp": NOW + 60, "aud": "here", "iss": "here"} | changed
+    claims.pop(without, None)
+    text = jwt.PyJWS().encode(json.dumps(claims).encode(), secret, "HS256", headers)
+    for at, character in edits:
+        text = text[: at % len(text)] + character + text[at % len(text) + 1 :]
+    assert outcome(who._payload, text) == outcome(who._any_payload, text)
+
+
+def test_a_known_beginning_excuses_nothing():
+    who = authenticator()
+    text = token()
+    assert who.verify(text, NOW)
+    same_bits = text[:-1] + chr(ord(text[-1]) + 1)  # base64 has two more bits here than the signature
+    assert "not a valid JWT" in refusal(who, same_bits).message
+    assert "not a valid JWT" in refusal(who, token(jti=5)).message
+    assert "not a valid JWT" in refusal(who, f"{text}==").message
+    assert who.verify(f"{text}=", NOW), "as some issuers write it"
+
+
+@pytest.mark.parametrize("algorithm", ["HS256", *KEYS])
+def test_the_library_judges_the_first_of_tokens_that_begin_alike(algorithm, tmp_path, monkeypatch):
+    key = KEYS.get(algorithm, SECRET)
+    keys = {"jwt_jwks_file": key_set(tmp_path / "jwks.json", mine=key)} if algorithm in KEYS else {}
+    who = authenticator(jwt_algorithm=algorithm, **keys)
+    first, next_, forged = (token(key, algorithm, {"kid": "mine"}, sub=sub) for sub in ("U1", "U2", "U3"))
+    assert who.verify(first, NOW)
+    monkeypatch.setattr(jwt, "decode", None)
+    assert who.verify(next_, NOW).viewer.user_id == "U2"
+    assert isinstance(refusal(who, next_, NOW + 60), TokenExpired)
+    monkeypatch.undo()
+    assert "signature" in refusal(who, ".".join([*next_.split(".")[:2], forged.split(".")[2]])).message
+    assert "signature" in refusal(who, ".".join([next_.split(".")[0], *forged.split(".")[1:2], "AAAA"])).message
+
+
+def test_an_issuer_of_many_headers_costs_no_memory():
+    who = authenticator()
+    for n in range(100):
+        assert who.verify(token(headers={"n": n}), NOW)
+    assert len(who._kids) == 16
 
 
 @pytest.mark.parametrize("algorithm", KEYS)
