@@ -13,6 +13,8 @@ from tracker.spoken import frame_of
 
 TICK_S = 1.0
 """So often it is looked what has to be sent again."""
+TOGETHER_S = 0.005
+"""So long who asks the store waits for others who do, as many connect at once; all of them are answered by one read."""
 
 
 class Mailroom:
@@ -63,7 +65,7 @@ class Mailroom:
         return max(seqs, default=0)
 
     def _ask(self, topic: str) -> "asyncio.Future[list[tuple[int, Personal]]]":
-        """What waits in the store; whoever asks while it is read is answered together with the others, next time."""
+        """What waits in the store; whoever asks is answered together with others."""
         loop = asyncio.get_running_loop()
         answer = self._asked.setdefault(topic, loop.create_future())
         if self._reading is None or self._reading.done():
@@ -72,6 +74,7 @@ class Mailroom:
 
     async def _read(self) -> None:
         while self._asked:
+            await asyncio.sleep(TOGETHER_S)
             asked, self._asked = self._asked, {}
             gone = self._settled | self._committing
             try:

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 from websockets.asyncio.client import connect
 
+from api import mailroom
 from api.auth import sign
 from storage.store import Commit
 from tests.fixes import T0
@@ -197,6 +198,22 @@ async def test_it_is_sent_again_while_the_store_does_not_answer(here: Site, monk
         monkeypatch.setattr(here.services.store, "waiting", unavailable)
         here.clock.now += 31.0
         assert await user.letters(1) == ["a"]
+
+
+async def test_those_who_ask_at_about_one_time_are_answered_by_one_read(here: Site, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(mailroom, "TOGETHER_S", 0.5)
+    reads, waiting = [], here.services.store.waiting
+
+    async def count(topics: list[str], now: float):
+        reads.append(topics)
+        return await waiting(topics, now)
+
+    monkeypatch.setattr(here.services.store, "waiting", count)
+    first = here.services.mailroom._ask("user:C1")
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert await asyncio.gather(first, here.services.mailroom._ask("user:C2")) == [[], []]
+    assert reads == [["user:C1", "user:C2"]]
 
 
 async def test_it_waits_for_a_store_that_does_not_answer(here: Site, monkeypatch: pytest.MonkeyPatch):
