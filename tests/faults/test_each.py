@@ -7,7 +7,7 @@ from pathlib import Path
 import asyncpg
 
 from storage import Commit, Writer, open_store
-from tests.faults.outage import FIXES, SETTINGS, drive, driving, has_tried_again, stored
+from tests.faults.outage import FIXES, SETTINGS, drive, driving, has_tried_again, metric, stored
 from tests.fixes import T0
 from tests.postgres import private_server
 from tests.storage.test_postgis import Cut, Line
@@ -88,8 +88,10 @@ async def test_a_line_that_breaks_in_a_copy_is_mended(postgres_url: str, tmp_pat
         client.put(drive())
         await client.drained()
         assert line.cuts == 1
+        assert await metric(server, "tracker_commit_retries_total") >= 1
         assert (client.tally.accepted, client.tally.duplicates) == (FIXES, 0)
     assert lost == []
+    assert "commit failed" not in server.log
     assert "Traceback" not in server.log
     assert await stored(postgres_url) == FIXES
 

@@ -78,6 +78,7 @@ async def drives(url: str, tmp_path: Path) -> AsyncIterator[tuple[LiveServer, Dr
         tally = client.tally
         assert (tally.accepted, tally.duplicates, tally.rejected.total()) == (FIXES + BACKLOG, 0, 0)
     assert lost == []
+    assert "commit failed" not in server.log
     assert "Traceback" not in server.log
 
 
