@@ -3,7 +3,6 @@
 import asyncio
 import os
 import secrets
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,8 @@ from pathlib import Path
 
 import httpx
 import jwt
+
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[1]
 START_S = 30.0
@@ -24,7 +25,7 @@ class LiveServer:
 
     def __init__(self, store_url: str, directory: Path, settings: dict[str, object]) -> None:
         self.secret = secrets.token_hex(32)
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.ws_url = f"ws://127.0.0.1:{self.port}/api/v1/websocket/ws"
         self._directory = directory
@@ -86,12 +87,6 @@ class LiveServer:
         except subprocess.TimeoutExpired:
             self.kill()
             raise AssertionError(f"the server did not stop\n{self.log[-4000:]}") from None
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-        return port
 
 
 @asynccontextmanager

@@ -5,7 +5,6 @@ import json
 import os
 import re
 import signal
-import socket
 import stat
 import sys
 
@@ -16,6 +15,7 @@ from api import demo
 from api.auth import Authenticator
 from api.config import Config
 from api.demo import Site, prepared
+from tests.ports import free_port
 from tests.support import ROOT
 from tracker.errors import ConfigurationError
 
@@ -53,8 +53,7 @@ def test_links_lead_to_an_address_that_can_be_opened(host, address):
 
 
 async def test_the_printed_links_show_moving_drivers_and_their_orders(tmp_path):
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "api", "demo", "--port", str(port)),
         cwd=tmp_path,
