@@ -13,7 +13,7 @@ from math import inf
 import numpy as np
 from numpy.typing import NDArray
 
-from geo.compiled import compiled
+from geo.compiled import compiled, helper
 from geo.earth import metric_scale, wrapped
 
 Floats = NDArray[np.float64]
@@ -114,7 +114,7 @@ def _end(state: Floats) -> tuple[Ints, Floats, Floats]:
     return index, lat, lon
 
 
-@compiled
+@helper
 def _start(state: Floats, vertex: tuple[float, float, float]) -> None:
     """Begin a segment."""
     state[_TIME], state[_LATITUDE], state[_LONGITUDE] = vertex
@@ -123,7 +123,7 @@ def _start(state: Floats, vertex: tuple[float, float, float]) -> None:
     state[_CORNERS] = 0.0
 
 
-@compiled
+@helper
 def _velocity(state: Floats, fix: tuple[float, float, float]) -> tuple[float, float]:
     """From the last vertex to a fix, m/s east and north in the metric frame of the vertex."""
     seconds = fix[0] - state[_TIME]
@@ -131,7 +131,7 @@ def _velocity(state: Floats, fix: tuple[float, float, float]) -> tuple[float, fl
     return east / seconds, (fix[1] - state[_LATITUDE]) * state[_NORTH] / seconds
 
 
-@compiled
+@helper
 def _narrow(state: Floats, room: Floats, fix: tuple[float, float, float], bound: float, exact: bool) -> bool:
     """Let the segment go on past one more fix, or through it when `exact`; False, and no change, when it cannot."""
     n = int(state[_CORNERS])
@@ -157,14 +157,15 @@ def _narrow(state: Floats, room: Floats, fix: tuple[float, float, float], bound:
     return within or _clip(state, room, n, x, y, radius)
 
 
-@compiled
+@helper
 def _clip(state: Floats, room: Floats, n: int, x: float, y: float, radius: float) -> bool:
     """Cut the common part down to what lies in the polygon of a disk; False, and no change, when nothing does.
 
     One half-plane after the other (Sutherland, Hodgman, Reentrant polygon clipping, 1974).
     """
     now = 0
-    room[0, 0, :n], room[0, 1, :n] = state[_X : _X + n], state[_Y : _Y + n]
+    for j in range(n):
+        room[0, 0, j], room[0, 1, j] = state[_X + j], state[_Y + j]
     for side in range(SIDES):
         limit = _SIDE_X[side] * x + _SIDE_Y[side] * y + radius * _INNER
         px, py, qx, qy = room[now, 0], room[now, 1], room[1 - now, 0], room[1 - now, 1]
@@ -190,12 +191,13 @@ def _clip(state: Floats, room: Floats, n: int, x: float, y: float, radius: float
             return False
         if cut:
             now, n = 1 - now, m
-    state[_X : _X + n], state[_Y : _Y + n] = room[now, 0, :n], room[now, 1, :n]
+    for j in range(n):
+        state[_X + j], state[_Y + j] = room[now, 0, j], room[now, 1, j]
     state[_CORNERS] = n
     return True
 
 
-@compiled
+@helper
 def _nearest(state: Floats, x: float, y: float) -> tuple[float, float]:
     """The velocity of the common part nearest to another; that one itself where it belongs to it."""
     n = int(state[_CORNERS])
@@ -217,7 +219,7 @@ def _nearest(state: Floats, x: float, y: float) -> tuple[float, float]:
     return best_x, best_y
 
 
-@compiled
+@helper
 def _turn(state: Floats, towards: tuple[float, float, float]) -> tuple[int, float, float]:
     """End the segment at the time of the last fix, as near as may be on the way to a fix, and begin the next there."""
     x, y = _velocity(state, towards)
