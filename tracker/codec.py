@@ -6,7 +6,6 @@ import re
 import struct
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -42,15 +41,14 @@ _decode = msgspec.json.Decoder(AnyClientMessage).decode
 _encode = msgspec.json.Encoder().encode
 
 
-@dataclass(slots=True, eq=False)
-class Report:
+class Report(msgspec.Struct, eq=False):
     """Fixes of one driver as one message brought them."""
 
     seq: int | None  # None: nobody waits for an ack
     fixes: Rows  # (n, 7) in the columns of `tracker.scan`
     sent_at: float = math.nan
     index: list[int] | None = None  # place of each fix in the message; None: 0 to n - 1
-    rejected: list[Rejected] = field(default_factory=list)
+    rejected: list[Rejected] = []
 
     def __len__(self) -> int:
         return len(self.fixes)

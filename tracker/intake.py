@@ -2,8 +2,8 @@
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
+import msgspec
 import numpy as np
 from msgspec import UNSET
 
@@ -11,7 +11,7 @@ from tracker.codec import Report
 from tracker.errors import ASIDE, REFUSALS, Flag
 from tracker.messages import Error, LocationAck, Rejected
 from tracker.records import FixBatch, Flags
-from tracker.scan import Rows
+from tracker.scan import COLUMNS, Rows
 
 SLICE = 2_000
 """So many fixes of one driver go into a tick: a few milliseconds, by which others wait for a long backlog."""
@@ -19,8 +19,7 @@ TICK_FIXES = 20_000
 """So many fixes of all drivers go into a tick."""
 
 
-@dataclass(slots=True)
-class Frame:
+class Frame(msgspec.Struct, eq=False):
     """One report on its way, and what is known of its fixes so far."""
 
     driver: int
@@ -30,8 +29,8 @@ class Frame:
     taken: int = 0
     settled: int = 0
     duplicates: int = 0
-    aside: dict[str, int] = field(default_factory=dict)
-    rejected: list[Rejected] = field(default_factory=list)
+    aside: dict[str, int] = {}
+    rejected: list[Rejected] = []
 
     def settle(self, first: int, flag: Flags) -> None:
         """The fate of fixes [first, first + len(flag)) is durable; with the last of them the reply goes out."""
@@ -65,8 +64,7 @@ class Frame:
         )
 
 
-@dataclass(slots=True)
-class Part:
+class Part(msgspec.Struct, eq=False, gc=False):
     """A stretch of a frame in a batch: `count` fixes from `first` of the frame stand at `start` of the batch."""
 
     frame: Frame
@@ -97,6 +95,7 @@ class Intake:
         self._frames: deque[Frame] = deque()
         self.fixes = 0
         """Fixes waiting."""
+        self._rows = np.empty((TICK_FIXES + SLICE, COLUMNS))  # of a tick, kept: fresh memory costs more than the copy
 
     def put(self, frame: Frame) -> None:
         """Add a frame; one without a usable fix is answered at once."""
@@ -110,9 +109,9 @@ class Intake:
         """The next tick's fixes."""
         parts = self._take_parts()
         reports = [part.frame.report for part in parts]
-        count = [part.count for part in parts]
-        fixes = np.concatenate([part.fixes for part in parts])
-        fix_time, latitude, longitude, speed, course, accuracy, source = np.ascontiguousarray(fixes.T)
+        count = np.array([part.count for part in parts], np.int64)
+        fixes = np.concatenate([part.fixes for part in parts], out=self._rows[: count.sum()])
+        fix_time, latitude, longitude, speed, course, accuracy, source = fixes.T.copy()
         batch = FixBatch(
             driver=np.repeat(np.array([part.frame.driver for part in parts], np.int64), count),
             fix_time=fix_time,

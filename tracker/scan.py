@@ -18,7 +18,8 @@ from tracker.records import Source
 
 Rows = NDArray[np.float64]
 
-FIX_TIME, LATITUDE, LONGITUDE, SPEED, COURSE, ACCURACY, SOURCE = range(7)
+COLUMNS = 7
+FIX_TIME, LATITUDE, LONGITUDE, SPEED, COURSE, ACCURACY, SOURCE = range(COLUMNS)
 """Columns of the rows; SOURCE is a `Source`, and NaN in others is what is not known."""
 MAX_FIXES = 10_000
 """A batch holds no more fixes than this."""

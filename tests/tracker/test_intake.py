@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -102,3 +103,13 @@ def test_an_answer_names_what_is_set_aside() -> None:
         part.settle(flag)
     assert (replies[0].accepted, replies[0].aside) == (4, {"late": 2, "outlier": 1})
     assert b"aside" not in encode(replies[1])
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_a_batch_stays_as_it_is_when_the_next_is_taken(n: int) -> None:
+    intake = Intake()
+    taken = []
+    for number in range(2):
+        intake.put(Frame(0, Report(number, np.full((n, 7), float(number))), 0.0, lambda answer: None))
+        taken.append(intake.take()[0])
+    assert [batch.latitude.tolist() for batch in taken] == [[0.0] * n, [1.0] * n]
