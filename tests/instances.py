@@ -31,7 +31,7 @@ class Ear:
 
     async def until(self, *kinds: str, **fields: Any) -> dict[str, Any]:
         """The next message of one of these kinds with these fields."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 message = json.loads(await self.socket.recv())
                 self.heard.append(message)
@@ -55,7 +55,7 @@ class Ear:
 
     async def closed(self) -> int | None:
         """The code with which the server ends it."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             try:
                 while True:
                     await self.socket.recv()
@@ -88,7 +88,7 @@ async def instances(
 
 
 async def ready(here: Site) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while (await here.http.get("/readyz")).status_code != 200:  # noqa: ASYNC110  nobody tells
             await asyncio.sleep(0.01)
 

@@ -212,7 +212,7 @@ class Client:
 
     async def closed(self) -> int | None:
         """The code with which the server ends the connection; what it sends before is read."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             with suppress(ConnectionClosed):
                 while True:
                     await self.socket.recv()
@@ -275,7 +275,7 @@ async def _echo(request: Request) -> JSONResponse:
 
 async def until(predicate: Callable[[], bool]) -> None:
     """Let the server run until something holds that no client can see."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not predicate():  # noqa: ASYNC110  the server sets no event for tests
             await asyncio.sleep(0.001)
 

@@ -38,7 +38,7 @@ class Listener:
         for message in self.heard:
             if wanted(message):
                 return message
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 message = json.loads(await self.socket.recv())
                 self.heard.append(message)

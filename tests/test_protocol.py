@@ -65,7 +65,7 @@ class Socket:
 
     async def until(self, **wanted: Any) -> dict[str, Any]:
         """The first message heard that has all this."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while True:
                 for message in self.heard:
                     if wanted.items() <= {name.replace(".", "_"): value for name, value in message.items()}.items():
@@ -76,7 +76,7 @@ class Socket:
         """What has come before the answer to a heartbeat."""
         await self.say('{"type":"heartbeat"}')
         before = len(self.heard)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not any(message["type"] == "heartbeat" for message in self.heard[before:]):
                 self.heard.append(json.loads(await self.socket.recv()))
         return self.heard[before:-1]

@@ -55,7 +55,7 @@ async def test_a_user_is_told_now_or_when_they_connect(published: Site):
 
 async def test_a_queued_event_is_stored_soon(published: Site):
     await publish_event("system", {"type": "maintenance.alert", "message": "m"}, use_queue=True)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not await said(published.services, "system"):  # noqa: ASYNC110
             await asyncio.sleep(0.005)
 

@@ -28,7 +28,7 @@ async def put(here: Site, driver_id: str, *reports: Report, now: float = T0) -> 
     answers: asyncio.Queue[LocationAck | Error] = asyncio.Queue()
     for each in reports:
         here.services.line.put(driver_id, each, now, answers.put_nowait)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         return [await answers.get() for _ in reports]
 
 
@@ -47,7 +47,7 @@ class Ear:
         self._more.set()
 
     async def until(self, text: bytes) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while text not in self.heard:
                 self._more.clear()
                 await self._more.wait()
@@ -207,7 +207,7 @@ async def test_sessions_wait_while_too_much_is_pending(sqlite_url: str) -> None:
         line.put("d", report(*range(501)), T0 + 501, answers.append)
         assert line.full
         line.when_room(room.set)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await room.wait()
         assert not line.full
 

@@ -30,7 +30,7 @@ class Phone:
         self.socket = socket
 
     async def receive(self) -> dict:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             return json.loads(await self.socket.recv())
 
     async def letters(self, count: int) -> list[str]:
@@ -71,7 +71,7 @@ async def send(here: Site, text: str, priority: str = "normal", expires_at: floa
 
 async def settled(here: Site, topic: str = "user:C1") -> None:
     """Nothing waits in the store any more."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while await here.services.store.waiting([topic], here.clock.now):  # noqa: ASYNC110 nobody tells
             await asyncio.sleep(0.005)
 

@@ -61,7 +61,10 @@ async def test_a_token_may_come_with_the_request(options):
 
 
 async def test_a_token_may_come_as_the_first_message_and_what_follows_it_is_heard():
-    async with serving(rate_limit_burst=100_000, **QUICK) as server, connect(server.url("/driver")) as socket:
+    async with (
+        serving(rate_limit_burst=100_000, auth_timeout_s=1.0) as server,
+        connect(server.url("/driver")) as socket,
+    ):
         client = Client(socket)
         assert (await client.receive())["status"] == "authentication_required"
         refused = await client.ask("location_batch", seq=1, fixes=[])
@@ -70,7 +73,7 @@ async def test_a_token_may_come_as_the_first_message_and_what_follows_it_is_hear
         await client.send("location_batch", seq=2, fixes=[])
         assert (await client.receive())["status"] == "connected"
         assert (await client.receive())["seq"] == 2
-        assert await client.stays_alive(0.1)
+        assert await client.stays_alive(1.1)
 
 
 async def test_who_does_not_authenticate_in_time_is_closed():
@@ -147,7 +150,6 @@ async def test_a_peer_that_is_gone_without_a_word_is_noticed_and_freed(monkeypat
     monkeypatch.setattr(api.protocol, "CLOSE_TIMEOUT_S", 0.02)
     async with serving(ping_interval_s=0.1, idle_timeout_s=0.5) as server, raw_client(server) as client:
         assert (await client.receive()).opcode is Opcode.TEXT
-        assert (await client.receive()).opcode is Opcode.PING
         assert await client.receive_close() == 4408
         assert not server.hub.wants("user:U1")
         assert await client.receive() is None
@@ -155,9 +157,9 @@ async def test_a_peer_that_is_gone_without_a_word_is_noticed_and_freed(monkeypat
 
 
 async def test_a_peer_that_answers_pings_stays():
-    async with serving(ping_interval_s=0.1, idle_timeout_s=0.5) as server, raw_client(server) as client:
+    async with serving(ping_interval_s=0.2, idle_timeout_s=2.0) as server, raw_client(server) as client:
         await client.receive()
-        for _ in range(8):
+        for _ in range(11):
             ping = await client.receive()
             assert ping.opcode is Opcode.PING
             await client.send(Frame(Opcode.PONG, ping.data))
@@ -415,12 +417,12 @@ async def test_nothing_waits_for_a_reader_who_is_gone(outbox_messages):
 
 
 async def test_drivers_are_not_read_while_the_line_is_full_and_nobody_else_notices():
-    async with serving(idle_timeout_s=0.4, rate_limit_burst=100_000) as server, server.client("driver") as client:
+    async with serving(idle_timeout_s=1.5, rate_limit_burst=100_000) as server, server.client("driver") as client:
         server.line.full = True
         await client.ask("location_batch", seq=1, fixes=[])
         await client.send("location_batch", seq=2, fixes=[])
         async with server.client() as other:
-            assert await other.stays_alive(0.5)  # longer than idle: who is not read is not idle
+            assert await other.stays_alive(1.6)  # longer than idle: who is not read is not idle
         assert len(server.line.reports) == 1
         server.line.make_room()
         assert (await client.receive())["seq"] == 2
@@ -438,6 +440,7 @@ async def test_a_driver_who_is_not_read_can_be_closed():
 
 async def test_answers_keep_their_order_with_what_is_published():
     async with serving() as server, server.client("driver") as client:
+        await until(lambda: server.hub.wants_latest("user:U1"))  # its mail has been read
         for seq in range(3):
             server.hub.publish("user:U1", frame(b'{"n":%d}' % seq))
             await client.send("location_batch", seq=seq, fixes=[])

@@ -69,7 +69,7 @@ async def test_all_fixes_arrive_with_their_recorded_times(received):
     batches, url = received
     fixes = fixes_at([0.0, 1.0, 7.0])
     done = []
-    async with asyncio.timeout(10), DriverClient(url, "t", proxy=None) as client:
+    async with asyncio.timeout(60), DriverClient(url, "t", proxy=None) as client:
         await send(client, fixes, np.arange(3), speed=1000.0, batch_s=5.0, progress=done.append)
     sent = [fix for batch in batches for fix in batch["fixes"]]
     assert [fix["timestamp"] for fix in sent] == fixes.fix_time.tolist()
@@ -80,7 +80,7 @@ async def test_all_fixes_arrive_with_their_recorded_times(received):
 
 async def test_now_shifts_all_times_by_one_constant_and_none_into_the_future(received):
     batches, url = received
-    async with asyncio.timeout(10), DriverClient(url, "t", proxy=None) as client:
+    async with asyncio.timeout(60), DriverClient(url, "t", proxy=None) as client:
         await send(client, fixes_at([0.0, 1.0, 7.0]), np.arange(3), speed=1e6, batch_s=5.0, now=2_000_000_000.0)
     times = [fix["timestamp"] for batch in batches for fix in batch["fixes"]]
     assert times == [1_999_999_993.0, 1_999_999_994.0, 2_000_000_000.0]
@@ -89,6 +89,6 @@ async def test_now_shifts_all_times_by_one_constant_and_none_into_the_future(rec
 async def test_with_received_at_the_pace_is_that_of_the_arrivals(received):
     batches, url = received
     late = fixes_at([0.0, 60.0], received_at=T0 + np.array([120.0, 60.0]))
-    async with asyncio.timeout(10), DriverClient(url, "t", proxy=None) as client:
+    async with asyncio.timeout(60), DriverClient(url, "t", proxy=None) as client:
         await send(client, late, np.arange(2), speed=1e4, batch_s=5.0)
     assert [fix["timestamp"] - T0 for batch in batches for fix in batch["fixes"]] == [60.0, 0.0]

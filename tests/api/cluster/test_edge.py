@@ -38,7 +38,7 @@ async def test_what_is_acknowledged_on_one_instance_is_sent_again_by_none(postgr
                 await ear.until("notification", message=text)
         for ear, seq in ((ears[1], 1), (ears[0], 2)):
             await ear.send("ack", channel="user:C1", seq=seq)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while len(await engine.services.store.waiting(["user:C1"], T0)) > 1:  # noqa: ASYNC110  nobody tells
                 await asyncio.sleep(0.005)
         for each in sites:
