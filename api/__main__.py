@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, cast, get_args
 
@@ -24,22 +25,35 @@ from tracker.errors import InvalidInput, TrackerError
 
 app = typer.Typer(
     name="tracker",
-    help="GPS tracking engine for delivery fleets.",
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
 app.add_typer(eta.app, name="eta")
-for command in (maintenance.maintain, maintenance.forget, maintenance.doctor):
-    app.command()(command)
 
-Host = Annotated[str | None, typer.Option(help="Address to listen on; else 127.0.0.1.")]
-Port = Annotated[int | None, typer.Option(help="Port to listen on; else 8000.")]
+Host = Annotated[str | None, typer.Option(metavar="ADDRESS", help="Address to listen on; else 127.0.0.1.")]
+Port = Annotated[int | None, typer.Option(metavar="PORT", help="Port to listen on; else 8000.")]
 Redis = Annotated[
     str | None, typer.Option(metavar="URL", help="redis://HOST:PORT, for several instances on one PostGIS store.")
 ]
 LogFormat = Annotated[str | None, typer.Option(help="console for people, json for machines.", metavar="FORMAT")]
 FixesFile = Annotated[Path, typer.Argument(metavar="FIXES", help="Fixes as .csv, .ndjson or .gpx.", show_default=False)]
+
+
+def _tell_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"tracker {version('tracker')}")
+        raise typer.Exit
+
+
+@app.callback()
+def tracker(
+    _: Annotated[
+        bool,
+        typer.Option("--version", callback=_tell_version, is_eager=True, help="Show the version and exit."),
+    ] = False,
+) -> None:
+    """GPS tracking engine for delivery fleets."""
 
 
 @app.command()
@@ -79,9 +93,11 @@ def demo(
 
 @app.command()
 def token(
-    sub: Annotated[str, typer.Option(help="User id; of a driver or a customer, also that id.", show_default=False)],
+    sub: Annotated[
+        str, typer.Option(metavar="ID", help="User id; of a driver or a customer, also that id.", show_default=False)
+    ],
     role: Annotated[str, typer.Option(metavar="ROLE", help=f"One of {', '.join(get_args(Role))}.", show_default=False)],
-    ttl: Annotated[str, typer.Option(help="How long it is valid: 90s, 15m, 1h, 7d.")] = "1h",
+    ttl: Annotated[str, typer.Option(metavar="TIME", help="How long it is valid: 90s, 15m, 1h, 7d.")] = "1h",
     config: ConfigFile = None,
 ) -> None:
     """Print a signed token for trying things."""
@@ -134,11 +150,17 @@ def replay(
 @app.command()
 def send(
     fixes: FixesFile,
-    url: Annotated[str, typer.Option(help="ws://HOST:PORT/api/v1/websocket/ws/driver", show_default=False)],
-    token: Annotated[str, typer.Option(help="A driver's token.", envvar="TRACKER_TOKEN", show_default=False)],
-    speed: Annotated[str, typer.Option(help="Times faster than recorded.")] = "1x",
-    batch_s: Annotated[float, typer.Option(help="Recorded seconds that go into one batch.")] = 5.0,
-    driver: Annotated[str | None, typer.Option(help="Whose fixes to send, of a file with several drivers.")] = None,
+    url: Annotated[
+        str, typer.Option(metavar="URL", help="ws://HOST:PORT/api/v1/websocket/ws/driver", show_default=False)
+    ],
+    token: Annotated[
+        str, typer.Option(metavar="TOKEN", help="A driver's token.", envvar="TRACKER_TOKEN", show_default=False)
+    ],
+    speed: Annotated[str, typer.Option(metavar="FACTOR", help="Times faster than recorded.")] = "1x",
+    batch_s: Annotated[float, typer.Option(metavar="SECONDS", help="Recorded seconds that go into one batch.")] = 5.0,
+    driver: Annotated[
+        str | None, typer.Option(metavar="ID", help="Whose fixes to send, of a file with several drivers.")
+    ] = None,
     now: Annotated[bool, typer.Option("--now", help="Shift all times so that the last fix is measured now.")] = False,
 ) -> None:
     """Stream a recorded file as a driver app would.
@@ -182,12 +204,13 @@ def import_(
         typer.Argument(metavar="FILES", help="Fixes as .csv, .ndjson, .gpx or .geojson.", show_default=False),
     ],
     driver: Annotated[
-        str | None, typer.Option(help="Whose the fixes are that do not say so; of GPX, else the name of the file.")
+        str | None,
+        typer.Option(metavar="ID", help="Whose the fixes are that do not say so; of GPX, else the name of the file."),
     ] = None,
     store: StoreURL = None,
     config: ConfigFile = None,
 ) -> None:
-    """Put recorded files into the store of a server that is not running.
+    """Store recorded files, while no server runs.
 
     As if drivers had sent them: importing again changes nothing.
     """
@@ -218,12 +241,14 @@ def import_(
 
 @app.command()
 def export(
-    driver: Annotated[str, typer.Option(help="Whose track.", show_default=False)],
+    driver: Annotated[str, typer.Option(metavar="ID", help="Whose track.", show_default=False)],
     from_: Annotated[
         str | None, typer.Option("--from", metavar="TIME", help="ISO 8601 with an offset; else the first fix.")
     ] = None,
     to: Annotated[str | None, typer.Option(metavar="TIME", help="Not included; else past the last fix.")] = None,
-    format_: Annotated[str, typer.Option("--format", help="geojson, gpx, csv or mfjson.")] = "geojson",
+    format_: Annotated[
+        str, typer.Option("--format", metavar="FORMAT", help="geojson, gpx, csv or mfjson.")
+    ] = "geojson",
     simplify: Annotated[
         float | None, typer.Option(metavar="METRES", help="Fewer vertices; at no time more than so far off.")
     ] = None,
@@ -243,12 +268,14 @@ def export(
 
 @app.command()
 def loadtest(
-    url: Annotated[str, typer.Option(help="ws://HOST:PORT of a running server.", show_default=False)],
-    drivers: Annotated[int, typer.Option(help="Driver apps.")] = 100,
-    batch: Annotated[int, typer.Option(help="Fixes in one message.")] = 10,
-    rate: Annotated[float, typer.Option(help="Fixes a second of each driver; 0 is as fast as it goes.")] = 1.0,
-    subscribers: Annotated[int, typer.Option(help="Dispatchers who watch all drivers.")] = 10,
-    duration: Annotated[float, typer.Option(help="Seconds.")] = 30.0,
+    url: Annotated[str, typer.Option(metavar="URL", help="ws://HOST:PORT of a running server.", show_default=False)],
+    drivers: Annotated[int, typer.Option(metavar="COUNT", help="Driver apps.")] = 100,
+    batch: Annotated[int, typer.Option(metavar="COUNT", help="Fixes in one message.")] = 10,
+    rate: Annotated[
+        float, typer.Option(metavar="RATE", help="Fixes a second of each driver; 0 is as fast as it goes.")
+    ] = 1.0,
+    subscribers: Annotated[int, typer.Option(metavar="COUNT", help="Dispatchers who watch all drivers.")] = 10,
+    duration: Annotated[float, typer.Option(metavar="SECONDS", help="Seconds.")] = 30.0,
     tokens: Annotated[
         Path | None,
         typer.Option(
@@ -291,6 +318,10 @@ def migrate(store: StoreURL = None, config: ConfigFile = None) -> None:
 
     asyncio.run(run(settings))
     typer.echo(f"{settings.store_name} is up to date")
+
+
+for command in (maintenance.maintain, maintenance.forget, maintenance.doctor):
+    app.command()(command)
 
 
 def _run_server(server: Coroutine[Any, Any, None]) -> None:

@@ -68,7 +68,10 @@ def forget(
 
 
 def doctor(store: StoreURL = None, config: ConfigFile = None) -> None:
-    """Check whether a server would run well here; exit status 2 when something is wrong."""
+    """Check whether a server would run well here.
+
+    Exit status 2 when something is wrong.
+    """
     from api.doctor import examine
 
     findings = asyncio.run(examine(load(config, store=store), time.time))
