@@ -58,8 +58,12 @@ def evaluate(
 @app.command()
 def load(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="What `train` has written.", show_default=False)],
-    url: Annotated[str | None, typer.Option(help="http://HOST:PORT of a server that is running.")] = None,
-    token: Annotated[str | None, typer.Option(help="An admin's token, with --url.", envvar="TRACKER_TOKEN")] = None,
+    url: Annotated[
+        str | None, typer.Option(metavar="URL", help="http://HOST:PORT of a server that is running.")
+    ] = None,
+    token: Annotated[
+        str | None, typer.Option(metavar="TOKEN", help="An admin's token, with --url.", envvar="TRACKER_TOKEN")
+    ] = None,
     store: StoreURL = None,
     config: ConfigFile = None,
 ) -> None:
