@@ -127,11 +127,9 @@ def replay(
     """Run a recorded file through the engine, offline."""
     from api.files import read_fixes, read_geofences, read_orders
     from api.replay import replay as run
-    from api.warm import warm_up
 
     settings = engine_settings(set_ or [], load(config).engine)
     recorded = read_fixes(fixes)
-    warm_up()
     with progress("replaying", len(recorded)) as advance:
         summary = run(
             recorded,

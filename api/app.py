@@ -57,8 +57,9 @@ async def running(config: Config, clock: Callable[[], float] = time.time) -> Asy
 async def serve(config: Config, *, ready: Callable[[Services], Awaitable[None]] | None = None) -> None:
     """Run a server until it is told to stop; `ready` is awaited once it listens. Raises TrackerError."""
     configure_logs(config)
-    warm_up()
+    Authenticator(config)  # wrong keys and a taken port are told at once, not after a minute of compiling
     with _bound_socket(config) as listener:
+        warm_up()
         async with running(config) as services:
             settings = uvicorn.Config(
                 make_app(services),

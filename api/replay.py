@@ -12,6 +12,7 @@ import numpy as np
 
 from api.files import Fixes
 from api.recorded import Recorded
+from api.warm import warm_up
 from tracker.engine import Engine
 from tracker.errors import Flag, InvalidInput
 from tracker.records import (
@@ -58,6 +59,7 @@ def replay(
     spans: list[Stay | Trip] = []
     try:
         out.mkdir(parents=True, exist_ok=True)
+        warm_up()
         started = time.perf_counter()
         with (out / "events.ndjson").open("wb") as file:
             for events, index, estimates, done in _run(engine, fixes, flag, spans, settings):
