@@ -137,8 +137,7 @@ class PostGIS(Questions):
             raise StoreUnavailable(CLOSED)
         with _unavailable():
             async with self._pool.acquire() as connection:
-                rows: Sequence[Row] = await connection.fetchmany(*statement)
-                return rows
+                return await _fetch(connection, statement)
 
     async def commit(self, commit: Commit) -> Committed:
         """As in Store; waits for as long as it is not known whether it is stored."""
@@ -183,7 +182,7 @@ class PostGIS(Questions):
                 await self._insert(connection, step)
                 rows = ()
             else:
-                rows = await connection.fetchmany(*step)
+                rows = await _fetch(connection, step)
 
     async def _insert(self, connection: asyncpg.Connection, rows: Rows) -> None:
         weeks = set(np.unique(np.floor(rows.end / WEEK_S)).astype(int).tolist()) - self._partitions
@@ -268,6 +267,14 @@ class PostGIS(Questions):
 
 async def _as_it_is(connection: asyncpg.Connection) -> None:
     """A session that only reads leaves nothing behind: to reset it would be one more round trip a statement."""
+
+
+async def _fetch(connection: asyncpg.Connection, statement: Statement) -> Sequence[Row]:
+    """Asked with no values at all, asyncpg would leave its session in a transaction that sees no new partition."""
+    if not statement.values:
+        return ()
+    rows: Sequence[Row] = await connection.fetchmany(*statement)
+    return rows
 
 
 def _paths(found: Sequence[Row]) -> tuple[Floats, Ints]:

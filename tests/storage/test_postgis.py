@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from storage import Commit, Writer, open_store
 from storage.postgis import PostGIS
+from storage.rows import Statement
 from tests.postgres import private_server
 from tests.storage.test_rows import EVENTS, GEOFENCE, ORDER, ROUTE
 from tests.storage.test_store import message, track_times
@@ -336,3 +337,15 @@ async def test_dropping_old_tracks_waits_for_no_reader_and_goes_on_later(
         assert await store.drop_tracks(T0 - 1e6) > 0
         assert await store.drop_tracks(T0 - 1e6) == 0
         assert await track_times(store, "a") == [0, 1]
+
+
+async def test_to_ask_for_nothing_leaves_no_transaction_open(postgres_url: str) -> None:
+    store = open_store(postgres_url)
+    assert isinstance(store, PostGIS)
+    await store.open()
+    assert list(await store.fetch(Statement("SELECT 1 FROM segments WHERE driver_id = $1", []))) == []
+    connection = await asyncpg.connect(postgres_url)
+    held = "SELECT count(*) FROM pg_locks WHERE relation = 'segments'::regclass AND pid <> pg_backend_pid()"
+    assert await connection.fetchval(held) == 0
+    await connection.close()
+    await store.close()
