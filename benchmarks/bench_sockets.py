@@ -66,7 +66,7 @@ async def idle(directory: Path) -> str:
 
 
 async def stuck(directory: Path) -> list[str]:
-    """The same load without and with subscribers that never read."""
+    """The same load without, with and again without subscribers that never read."""
     async with running_server(f"sqlite:///{directory}/t.gpkg", directory, **LIMITS) as server:
         plan = Plan(url=server.ws_url, drivers=200, batch=10, rate=50.0, subscribers=50, duration_s=6.0)
         told = [f"{plan.drivers * plan.rate:.0f} fixes/s, nobody stuck: {_of(await loadtest(plan, server.token))}"]
@@ -78,6 +78,7 @@ async def stuck(directory: Path) -> list[str]:
         told.append(f"{STUCK} stuck as well: {_of(await loadtest(plan, server.token))}")
         for socket in sockets:
             socket.transport.abort()
+        told.append(f"they are gone: {_of(await loadtest(plan, server.token))}")
     return told
 
 
