@@ -77,6 +77,20 @@ async def test_what_was_missed_comes_after_a_reconnect_and_nothing_twice(
     assert client.reconnects > 0
 
 
+async def test_it_waits_for_a_random_part_of_a_bound_that_doubles(monkeypatch: pytest.MonkeyPatch) -> None:
+    bounds = list[tuple[float, float]]()
+
+    def draw(low: float, high: float) -> float:
+        bounds.append((low, high))
+        return 0.0
+
+    monkeypatch.setattr(module.random, "uniform", draw)
+    async with Client("ws://127.0.0.1:1", "t", proxy=None) as client:
+        while len(bounds) < 8:
+            await client.sleep(0.001)
+    assert bounds[:8] == [(0.0, bound) for bound in (1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0)]
+
+
 async def test_a_token_that_ends_is_renewed_on_the_live_socket(server: LiveServer) -> None:
     tokens = [server.token("U1", "office", ttl_s=30), server.token("U1", "office", ttl_s=3600)]
     heard = Heard()

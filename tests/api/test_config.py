@@ -11,6 +11,14 @@ def test_without_anything_the_defaults_hold():
     assert load(env={}) == Config()
 
 
+def test_limits_are_those_of_the_protocol():
+    config = Config()
+    assert (config.max_connections_per_user, config.max_message_bytes) == (5, 64 * 1024)
+    assert (config.idle_timeout_s, config.ping_interval_s) == (60.0, 30.0)
+    assert 0 < config.rate_limit_per_s <= config.rate_limit_burst <= 200
+    assert 0 < config.max_malformed <= 10
+
+
 def test_a_later_source_wins(tmp_path):
     file = tmp_path / "tracker.toml"
     file.write_text('port = 1\nhost = "0.0.0.0"\nlog_format = "json"\n[engine]\ndwell_after_s = 60\n')

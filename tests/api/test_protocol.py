@@ -349,6 +349,13 @@ async def test_a_slow_reader_is_ended_while_others_get_everything():
         published = server.publish("orders", "after")
         assert (await other.receive())["seq"] == published
         assert await stuck.receive_close() == 4413
+        async with server.client() as back:
+            since = {"epoch": "epoch-1", "seq": published - 3}
+            await back.send("subscribe", channel="orders", since=since)
+            missed = [(await back.receive())["seq"] for _ in range(3)]
+            assert missed == [published - 2, published - 1, published]
+            subscribed = await back.receive()
+            assert (subscribed["type"], subscribed["recovered"]) == ("subscribed", True)
 
 
 async def test_a_paused_client_ends_with_the_newest_of_each_driver_and_never_goes_back():
