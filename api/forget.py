@@ -12,7 +12,9 @@ from storage.erasing import of_customer, of_driver, of_models
 from storage.store import Commit, Committed, Store, StoredModel
 from tracker.errors import Conflict
 from tracker.learned_bytes import from_bytes, to_bytes
+from tracker.learning import Learned
 from tracker.records import Destination, Order, Route
+from tracker.shapes import centre
 
 FORGOTTEN = "forgotten"
 """The customer of an order whose customer was forgotten."""
@@ -26,7 +28,8 @@ async def forget_driver(store: Store, put: Put, driver_id: str) -> dict[str, int
     _check_ended(orders, "driver")
     save = [replace(order, driver_id=None, former=None) for order in orders]
     committed = await put(Commit(save=save, erase=of_driver(driver_id)))
-    return dict(committed.erased) | {"orders": len(save), "eta_models": await _unlearn(store, put, driver_id)}
+    models = await _unlearn(store, put, lambda learned: learned.forget_driver(driver_id))
+    return dict(committed.erased) | {"orders": len(save), "eta_models": models}
 
 
 async def forget_customer(store: Store, put: Put, customer_id: str) -> dict[str, int]:
@@ -35,24 +38,37 @@ async def forget_customer(store: Store, put: Put, customer_id: str) -> dict[str,
     _check_ended(orders, "customer")
     save = [_impersonal(order) for order in orders]
     committed = await put(Commit(save=save, erase=of_customer(customer_id, [order.order_id for order in orders])))
-    return dict(committed.erased) | {"orders": len(save)}
+    places = [centre(order.destination) for order in orders]
+    models = await _unlearn(store, put, lambda learned: sum(learned.forget_place(*place) for place in places) > 0)
+    return dict(committed.erased) | {"orders": len(save), "eta_models": models}
 
 
 async def forget_live_driver(services: Services, driver_id: str) -> dict[str, int]:
     """In a running server, which must not know him any more either. Raises Conflict."""
     routes = await services.store.find(Route, driver_id=driver_id)
-    async with services.teacher.turn:
-        deleted = await forget_driver(services.store, services.writer.put, driver_id)
-        if deleted["eta_models"]:
-            await load_model(services)
+    deleted = await _learned_anew(services, forget_driver(services.store, services.writer.put, driver_id))
     for route in routes:
         services.engine.remove_route(route.route_id)
     services.engine.forget(driver_id)
     return deleted
 
 
-async def _unlearn(store: Store, put: Put, driver_id: str) -> int:
-    """Have how long a driver's stops take in no ETA model; how many there were. One that cannot be read goes, too."""
+async def forget_live_customer(services: Services, customer_id: str) -> dict[str, int]:
+    """In a running server. Raises Conflict."""
+    return await _learned_anew(services, forget_customer(services.store, services.writer.put, customer_id))
+
+
+async def _learned_anew(services: Services, forgetting: Awaitable[dict[str, int]]) -> dict[str, int]:
+    """Predict by what is left of what was learned."""
+    async with services.teacher.turn:
+        deleted = await forgetting
+        if deleted["eta_models"]:
+            await load_model(services)
+    return deleted
+
+
+async def _unlearn(store: Store, put: Put, forget: Callable[[Learned], bool]) -> int:
+    """Have something in no ETA model any more; how many knew of it. A model that cannot be read goes, too."""
     stored = await store.eta_model()
     if stored is None:
         return 0
@@ -60,7 +76,7 @@ async def _unlearn(store: Store, put: Put, driver_id: str) -> int:
         learned = await asyncio.to_thread(from_bytes, stored.model)
     except UnfitModel:
         return (await put(Commit(erase=of_models(stored.version)))).erased["eta_models"]
-    if learned.by_driver.pop(driver_id, None) is None:
+    if not forget(learned):
         return 0
     data = await asyncio.to_thread(to_bytes, learned)
     model = StoredModel(stored.version + 1, stored.created_at, stored.trips, data)

@@ -2,7 +2,7 @@
 
 from starlette.responses import Response
 
-from api.forget import forget_customer, forget_live_driver
+from api.forget import forget_live_customer, forget_live_driver
 from api.http_requests import Call, respond
 from tracker.errors import NotAllowed
 
@@ -17,9 +17,8 @@ async def delete_driver(call: Call) -> Response:
 async def delete_customer(call: Call) -> Response:
     """A customer's."""
     _check_admin(call)
-    customer_id, services = call.id("customer_id"), call.services
-    deleted = await forget_customer(services.store, services.writer.put, customer_id)
-    return respond({"customer_id": customer_id, "deleted": deleted})
+    customer_id = call.id("customer_id")
+    return respond({"customer_id": customer_id, "deleted": await forget_live_customer(call.services, customer_id)})
 
 
 def _check_admin(call: Call) -> None:

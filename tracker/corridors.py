@@ -33,16 +33,25 @@ def add(corridors: Corridors, latitude: Floats, longitude: Floats) -> None:
 
 def between(corridors: Corridors, start: tuple[float, float], end: tuple[float, float]) -> Floats | None:
     """The newest drive that leads from a place to another, cut to there; (2, k), None where there is none."""
-    east, north = np.array([-1, -1, 1, 1]) * JOIN_M, np.array([-1, 1, -1, 1]) * JOIN_M
-    corners = offset(np.full(4, end[0]), np.full(4, end[1]), east, north)
-    cells = dict.fromkeys(cell_of(lat, lon) for lat, lon in zip(*(c.tolist() for c in corners), strict=True))
-    for drive in (drive for cell in cells for drive in reversed(corridors.get(cell, []))):
+    for drive in (drive for cell in _around(*end) for drive in reversed(corridors.get(cell, []))):
         if distance(drive[0, -1], drive[1, -1], end[0], end[1]) <= JOIN_M:
             off = distance(drive[0], drive[1], start[0], start[1])
             nearest = int(np.argmin(off))
             if off[nearest] <= JOIN_M and nearest < drive.shape[1] - 1:
                 return drive[:, nearest:]
     return None
+
+
+def forget(corridors: Corridors, latitude: float, longitude: float) -> bool:
+    """Drop the drives that ended about a place; whether there were any."""
+    return sum(corridors.pop(cell, None) is not None for cell in _around(latitude, longitude)) > 0
+
+
+def _around(latitude: float, longitude: float) -> list[int]:
+    """The cells in which a drive to a place may have ended."""
+    east, north = np.array([-1, -1, 1, 1]) * JOIN_M, np.array([-1, 1, -1, 1]) * JOIN_M
+    corners = offset(np.full(4, latitude), np.full(4, longitude), east, north)
+    return list(dict.fromkeys(cell_of(lat, lon) for lat, lon in zip(*(c.tolist() for c in corners), strict=True)))
 
 
 def through(corridors: Corridors, start: tuple[float, float], stops: Floats) -> Floats:

@@ -14,7 +14,7 @@ from geo.intervals import Intervals, cold_intervals
 from geo.speeds import ANY, HEADINGS, HOURS, cell_of, heading_of, hour_of, known_speeds
 from tracker import corridors
 from tracker.corridors import Corridors
-from tracker.eta_model import COLD_PACE_TRUST, SERVICE_SHRINK, EtaModel, ServiceTimes
+from tracker.eta_model import COLD_PACE_TRUST, SERVICE_SHRINK, EtaModel, ServiceTimes, place_of
 from tracker.records import Floats, Ints
 from tracker.settings import EngineSettings
 
@@ -114,6 +114,15 @@ class Learned:
         if len(self.cell) > MOST_CELLS:
             kept = np.sort(np.argsort(-metres, kind="stable")[:MOST_CELLS])
             self.cell, self.driven, self.headed = self.cell[kept], self.driven[:, kept], self.headed[:, kept]
+
+    def forget_driver(self, driver_id: str) -> bool:
+        """Drop how long a driver's stops take; whether that was known."""
+        return self.by_driver.pop(driver_id, None) is not None
+
+    def forget_place(self, latitude: float, longitude: float) -> bool:
+        """Drop how long stops at an address take and which way leads there; whether anything was known."""
+        stops = self.by_place.pop(place_of(latitude, longitude), None) is not None
+        return corridors.forget(self.corridors, latitude, longitude) or stops
 
     def model(self, version: int, settings: EngineSettings) -> EtaModel:
         """The model that follows from it."""

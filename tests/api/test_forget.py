@@ -1,5 +1,6 @@
 """Orders outlive a person, without them."""
 
+import numpy as np
 import pytest
 from msgspec.structs import replace
 
@@ -9,10 +10,13 @@ from storage.erasing import of_models
 from storage.store import StoredModel
 from tests.storage.test_rows import ORDER
 from tests.tracks import run
+from tracker.corridors import between
 from tracker.errors import Conflict
+from tracker.eta_model import place_of
 from tracker.learned_bytes import from_bytes, to_bytes
 from tracker.learning import Learned
 from tracker.records import Destination, Order
+from tracker.shapes import centre
 
 SQUARE = [[[121.512, 25.031], [121.52, 25.031], [121.52, 25.04], [121.512, 25.031]]]
 
@@ -51,6 +55,21 @@ async def test_a_forgotten_driver_is_in_no_model(store):
     assert (newest.version, list(from_bytes(newest.model).by_driver)) == (3, ["D2"])
     assert (await forget_driver(store, store.commit, "D1"))["eta_models"] == 0
     assert await models(store) == 1
+
+
+async def test_no_model_knows_where_a_forgotten_customer_lives(store):
+    learned = Learned()
+    home = centre(ORDER.destination)
+    ways = [(home, np.linspace(0.01, 0.0, 200)), ((25.3, 121.5), np.linspace(0.01, 0.0, 200))]
+    for place, off in ways:
+        learned.add_trip(np.arange(0.0, 1000.0, 5.0), place[0] + off, np.full(200, place[1]))
+        learned.add_stop("D1", place_of(*place), 77.0)
+    await store.commit(Commit(eta_models=[StoredModel(1, 0.0, 1, to_bytes(learned))]))
+    assert (await forget_customer(store, store.commit, "C1"))["eta_models"] == 1
+    left = from_bytes((await store.eta_model()).model)
+    assert list(left.by_place) == [place_of(25.3, 121.5)]
+    assert between(left.corridors, (home[0] + 0.01, home[1]), home) is None
+    assert between(left.corridors, (25.31, 121.5), (25.3, 121.5)) is not None
 
 
 async def test_a_model_that_cannot_be_read_is_forgotten_with_a_driver(store):
