@@ -11,7 +11,7 @@ import numpy as np
 from geo.eta import Model, Trips
 from geo.eta.effects import straight
 from geo.eta.model import usable
-from geo.intervals import cold_intervals, fitted
+from geo.intervals import Intervals, cold_intervals, fitted
 from geo.speeds import ANY, Speeds
 from tracker import corridors
 from tracker.learning import LEAST_M, Learned, where
@@ -51,27 +51,33 @@ def learned_of(model: Model, trips: Trips, seconds: Floats, departed_at: Floats,
     good = usable(trips) & np.isfinite(seconds) & (seconds > 0) & np.isfinite(placed)
     trips, seconds, departed_at = trips.take(good), seconds[good], departed_at[good]
     pieces = _pieces(trips, _shared_out(model, trips, seconds), departed_at)
-    learned, judged = Learned(), np.arange(len(trips)) % JUDGED == JUDGED - 1
+    learned = Learned(trips=float(len(trips)))
     if len(trips) >= LEAST_TRIPS:
-        learned.add_driven(*pieces.take(~judged)[1:])
-        reckoned = _reckoned(learned.model(0, settings).speeds, pieces, len(trips))[judged]
-        learned.assumed = fitted(
-            reckoned, seconds[judged], np.zeros(len(reckoned)), np.ones(len(reckoned)), cold_intervals()
-        )
-        learned.add_driven(*pieces.take(judged)[1:])
-    else:
-        learned.add_driven(*pieces[1:])
-    learned.intervals = learned.assumed
+        learned.intervals = learned.assumed = _strayed(pieces, seconds, settings)
+    learned.add_driven(*pieces[1:])
+    _add_ways(learned, trips)
+    learned.forget(0.0)  # no more than is kept
+    return learned
+
+
+def _strayed(pieces: Pieces, seconds: Floats, settings: EngineSettings) -> Intervals:
+    """How far each fifth trip strayed from what the others say of it."""
+    judged = np.arange(len(seconds)) % JUDGED == JUDGED - 1
+    others = Learned()
+    others.add_driven(*pieces.take(~judged)[1:])
+    reckoned = _reckoned(others.model(0, settings).speeds, pieces, len(seconds))[judged]
+    return fitted(reckoned, seconds[judged], np.zeros(len(reckoned)), np.ones(len(reckoned)), cold_intervals())
+
+
+def _add_ways(learned: Learned, trips: Trips) -> None:
+    """Which way the last ones took, and how much further than straight all are."""
     far = straight(trips)
     long = far >= LEAST_M
     learned.circuity += [trips.metres[long].sum(), far[long].sum()]
-    learned.trips = float(len(trips))
     for i in range(max(len(trips) - corridors.MOST_ENDS, 0), len(trips)):
         steps = slice(trips.offset[i], trips.offset[i + 1])
         ends = trips.latitude[steps], trips.longitude[steps]
         corridors.add(learned.corridors, *(np.append(end[:, 0], end[-1, 1]) for end in ends))
-    learned.forget(0.0)  # no more than is kept
-    return learned
 
 
 def _shared_out(model: Model, trips: Trips, seconds: Floats) -> Floats:
