@@ -161,6 +161,7 @@ class Authenticator:
         except ConfigurationError as error:
             log.error("keys not read again", reason=error.message)
         else:
+            self._kids.clear()  # of keys that may be gone; new ones need the room
             log.info("keys read again", kids=sorted(str(kid) for kid in self._keys))
 
     def _key_named(self, kid: str | None) -> Any:

@@ -46,6 +46,8 @@ class Details(NamedTuple):
     body: type[Any] | None = None
     answers: dict[int, str] = {200: JSON}  # noqa: RUF012 never changed
     answer: type[Any] | None = None
+    upload: str | None = None
+    """Media type of a body that is no JSON."""
 
 
 _LIST = ("limit", "cursor")
@@ -77,6 +79,7 @@ DETAILS: dict[str, Details] = {
     "post_event": Details(body=EventBody, answers={201: JSON, 202: JSON}),
     "post_message": Details(body=MessageBody, answers={201: JSON}),
     "get_accuracy": Details((*_PERIOD, "by", "driver")),
+    "put_model": Details(upload="application/octet-stream"),
     "metrics": Details(answers={200: "text/plain"}),
     "page": Details(answers={200: "text/html"}),
 }
@@ -162,6 +165,8 @@ def _operation(handler: Any, *, public: bool) -> dict[str, Any]:
         operation["parameters"] = [_parameter(name) for name in details.query]
     if details.body:
         operation["requestBody"] = {"required": True, "content": _content(JSON, details.body.__name__)}
+    if details.upload:
+        operation["requestBody"] = {"required": True, "content": _content(details.upload, None)}
     if public:
         operation["security"] = []
     return operation

@@ -103,18 +103,17 @@ def update(
 ) -> Updated:
     """Advance the drivers `rows` by the fixes in columns (n,), by driver, then time; degrees, m/s and m."""
     n = len(rows)
-    outlier, estimate, free = np.empty(n, np.bool_), np.empty((len(ESTIMATE), n)), np.empty((2, n))
-    revised_by, revised_time, revised = np.empty(2 * n, np.int64), np.empty(2 * n), np.empty(2 * n, np.bool_)
+    judged = np.empty(n, np.bool_), np.empty((len(ESTIMATE), n)), np.empty((2, n))
+    told = Updated(*judged, np.empty(2 * n, np.int64), np.empty(2 * n), np.empty(2 * n, np.bool_))
     done, count, candidates, doubts = 0, 0, np.empty((4, BELIEF)), state.doubts
     while done < n:
         done, count = _advance(
             done, count, state.place, state.belief, state.other, state.shown, doubts.belief, doubts.after, doubts.free,
-            rows, time, latitude, longitude, speed, course, accuracy, noise,
-            candidates, outlier, estimate, free, revised_by, revised_time, revised,
+            rows, time, latitude, longitude, speed, course, accuracy, noise, candidates, told,
         )  # fmt: skip
         if done < n:
             doubts.grow()
-    return Updated(outlier, estimate, free, revised_by[:count], revised_time[:count], revised[:count])
+    return Updated(*judged, told.revised_by[:count], told.revised_time[:count], told.revised[:count])
 
 
 @helper
@@ -137,24 +136,17 @@ def _advance(
     accuracy: Floats,
     noise: Noise,
     candidates: Floats,
-    outlier: Bools,
-    estimate: Floats,
-    free: Floats,
-    revised_by: Ints,
-    revised_time: Floats,
-    revised: Bools,
+    told: Updated,
 ) -> tuple[int, int]:
     """`update` in place from fix `start` on, up to where a slot for a doubt might be wanted and there is none.
 
     Returns where that is, and how many judgements are revised by then.
     """
+    outlier, free = told.outlier, told.free
     for i in range(start, len(rows)):
         row = rows[i]
-        if other[row] < 0:
-            if unused[0] < 0:
-                return i, revisions
-            other[row], unused[0] = unused[0], after[unused[0]]
-            doubts[other[row], SCORE] = -inf
+        if not _has_slot(row, other, doubts, after, unused):
+            return i, revisions
         here, best, second, show = place[row], belief[row], doubts[other[row]], shown[row]
         metres_north, metres_east = metric_scale(latitude[i])
         fix = spread(accuracy[i], noise.default_accuracy_m, noise.min_accuracy_m)
@@ -164,11 +156,7 @@ def _advance(
             east = wrapped(longitude[i] - here[LONGITUDE]) * metres_east
             north = (latitude[i] - here[LATITUDE]) * metres_north
             changed = _judge(best, second, candidates, dt, east, north, fix, own, noise)
-            for back in range(2):
-                if changed >> back & 1:
-                    revised_by[revisions], revised_time[revisions] = i, here[SEEN + back]
-                    revised[revisions] = int(best[VERDICTS]) >> back + 1 & 1
-                    revisions += 1
+            revisions = _revise(told, revisions, changed, i, here, best)
         else:
             here[LATITUDE], here[LONGITUDE] = latitude[i], longitude[i]
             show[COURSE], show[STANDING] = nan, 0.0
@@ -184,13 +172,42 @@ def _advance(
                 _move(here, best, second, metres_north, metres_east)
             here[TIME] = time[i]
             _tell(show, m, own, course[i])
-        aside = outlier[i] and show[STANDING] == 0.0
-        estimate[0, i] = free[0, i] if aside else here[LATITUDE]
-        estimate[1, i] = free[1, i] if aside else here[LONGITUDE]
-        estimate[2, i], estimate[3, i], estimate[4, i] = show[SPEED], show[COURSE], sqrt(max(m.pp, 0.0))
+        _estimate(told, i, here, show, m)
         if not second[SCORE] > -inf:
             after[other[row]], unused[0], other[row] = unused[0], other[row], -1
     return len(rows), revisions
+
+
+@helper
+def _has_slot(row: int, other: Slots, doubts: Reals, after: Slots, unused: Slots) -> bool:
+    """Have a slot for a second belief, with none in it where it is new; False where no slot is left."""
+    if other[row] >= 0:
+        return True
+    if unused[0] < 0:
+        return False
+    other[row], unused[0] = unused[0], after[unused[0]]
+    doubts[other[row], SCORE] = -inf
+    return True
+
+
+@helper
+def _revise(told: Updated, revisions: int, changed: int, i: int, here: Floats, best: Reals) -> int:
+    """Tell which judgements, bits of `changed`, fix i has changed; how many revisions there are then."""
+    for back in range(2):
+        if changed >> back & 1:
+            told.revised_by[revisions], told.revised_time[revisions] = i, here[SEEN + back]
+            told.revised[revisions] = int(best[VERDICTS]) >> back + 1 & 1
+            revisions += 1
+    return revisions
+
+
+@helper
+def _estimate(told: Updated, i: int, here: Floats, show: Reals, m: Motion) -> None:
+    """Tell where the driver of fix i is."""
+    aside = told.outlier[i] and show[STANDING] == 0.0
+    told.estimate[0, i] = told.free[0, i] if aside else here[LATITUDE]
+    told.estimate[1, i] = told.free[1, i] if aside else here[LONGITUDE]
+    told.estimate[2, i], told.estimate[3, i], told.estimate[4, i] = show[SPEED], show[COURSE], sqrt(max(m.pp, 0.0))
 
 
 @helper

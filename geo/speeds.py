@@ -114,13 +114,19 @@ def heading_of(latitude0: float, longitude0: float, latitude1: float, longitude1
 
 
 @helper
-def pace_at(speeds: Speeds, latitude: float, longitude: float, hour: int, heading: int) -> float:
-    """Seconds a metre at a place in an hour of the week, heading somewhere or ANY."""
-    row = row_of(speeds, cell_of(latitude, longitude))
+def pace_in(speeds: Speeds, cell: int, hour: int, heading: int) -> float:
+    """Seconds a metre in a cell in an hour of the week, heading somewhere or ANY."""
+    row = row_of(speeds, cell)
     if row < 0:
         return float(speeds.anywhere[hour])
     pace = float(speeds.pace[hour, row])
     return pace if heading == ANY else pace * float(speeds.heading[heading, row])
+
+
+@helper
+def pace_at(speeds: Speeds, latitude: float, longitude: float, hour: int, heading: int) -> float:
+    """`pace_in` the cell of a place."""
+    return pace_in(speeds, cell_of(latitude, longitude), hour, heading)
 
 
 @helper

@@ -46,10 +46,7 @@ STATE = np.dtype(
         ("from_time", np.float64),  # of the fix that speed is measured from
         ("metres", np.float64),  # that he has gone since he has been under way
         ("stopping", np.float32),  # how many of them since he may have stopped
-        (
-            "lead",
-            np.float32,
-        ),  # m behind (moving) or ahead of (staying) one who goes at the slowest moving speed
+        ("lead", np.float32),  # m behind (moving) or ahead of (staying) one who moves at the slowest
         ("cruise", np.float32),  # m/s when moving
         ("latitude", np.int32),  # where he may be staying, or stays; these and the next in PARTS
         ("longitude", np.int32),

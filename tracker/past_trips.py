@@ -8,18 +8,18 @@ from typing import NamedTuple
 
 import numpy as np
 
+from geo.compiled import compiled
 from geo.eta import Model, Trips
 from geo.eta.effects import straight
 from geo.eta.model import usable
 from geo.intervals import Intervals, cold_intervals, fitted
-from geo.speeds import ANY, Speeds
+from geo.speeds import Speeds, pace_in
 from tracker import corridors
 from tracker.learning import LEAST_M, Learned, where
+from tracker.paths import PIECE_M
 from tracker.records import Floats, Ints
 from tracker.settings import EngineSettings
 
-PIECE_M = 250.0
-"""A longer step is shared out in pieces, each to the cell that holds its middle."""
 JUDGED = 5
 """Each fifth trip is left out at first, to see how far trips stray that were not learned from."""
 LEAST_TRIPS = 50
@@ -87,6 +87,7 @@ def _shared_out(model: Model, trips: Trips, seconds: Floats) -> Floats:
 
 
 def _pieces(trips: Trips, seconds: Floats, departed_at: Floats) -> Pieces:
+    """A step longer than PIECE_M is shared out in parts, each to the cell that holds its middle."""
     count = np.maximum(np.ceil(trips.length / PIECE_M), 1.0).astype(np.int64)
     step = np.repeat(np.arange(len(count)), count)
     place = (np.arange(len(step)) - (np.cumsum(count) - count)[step]) / count[step]
@@ -109,11 +110,11 @@ def _along(trips: Trips, step: Ints, share: Floats) -> tuple[Floats, Floats]:
     return latitude, longitude
 
 
+@compiled
 def _reckoned(speeds: Speeds, pieces: Pieces, trips: int) -> Floats:
-    """(trips,) seconds by these speeds, whose cells are sorted."""
-    pace = speeds.anywhere[pieces.hour]
-    if len(speeds.cell):
-        row = np.minimum(np.searchsorted(speeds.cell, pieces.cell), len(speeds.cell) - 1)
-        one_way = np.where(pieces.heading == ANY, 1.0, speeds.heading[pieces.heading, row])
-        pace = np.where(speeds.cell[row] == pieces.cell, one_way * speeds.pace[pieces.hour, row], pace)
-    return np.bincount(pieces.trip, pieces.metres * pace, trips).astype(np.float64)
+    """(trips,) seconds by these speeds."""
+    seconds = np.zeros(trips)
+    for i in range(len(pieces.trip)):
+        pace = pace_in(speeds, pieces.cell[i], pieces.hour[i], pieces.heading[i])
+        seconds[pieces.trip[i]] += pieces.metres[i] * pace
+    return seconds

@@ -21,8 +21,6 @@ from tracker.records import Destination, FixBatch, Floats, Order, Route
 from tracker.settings import EngineSettings
 
 SETTINGS = EngineSettings()
-UTC_OFFSET_H = 1.0
-"""Any does where trips that are judged have the same."""
 PICTURES = Path("benchmarks") / "results"
 """Error and coverage by distance go here, as porto.svg, porto.png and the same of didi."""
 
@@ -110,19 +108,19 @@ def didi(part: str) -> Iterator[dict[str, Any]]:
 def _score(
     name: str, learn: Iterable[dict[str, Any]], judge: Iterable[dict[str, Any]]
 ) -> tuple[Score, Score, Score | None]:
-    """How good the model is at trips it has not seen, how good one speed for all of them would be,
+    """How good at trips not learned from: the model, one speed for all, and a server that has loaded the model.
 
-    and how good a server is that has loaded the model and knows each trip's way; None where trips have none.
+    The server knows each trip's way; None where trips have none.
     """
     PICTURES.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory() as folder:
         past, coming, model, out = (Path(folder) / part for part in ("past", "coming", "model", "pred.csv"))
         for file, lines in ((past, learn), (coming, judge)):
             file.write_text("".join(json.dumps(line) + "\n" for line in lines))
-        train(past, model, UTC_OFFSET_H)
+        train(past, model)
         evaluate(model, coming, out, PICTURES / name)
         predicted = np.array([[float(row[q]) for q in ("p10", "p50", "p90")] for row in _csv(out)])
-        known, asked = read_trips(past, UTC_OFFSET_H), read_trips(coming, UTC_OFFSET_H)
+        known, asked = read_trips(past), read_trips(coming)
         loaded = _loaded(live_part(model), asked) if np.isfinite(asked.trips.latitude).all() else None
     pace = np.median(known.travel_time / known.trips.metres)
     same = Score.of(_same(pace * asked.trips.metres), asked.travel_time)

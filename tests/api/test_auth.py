@@ -299,6 +299,16 @@ def test_keys_rotate_when_the_file_changes(tmp_path):
     assert "kid" in refusal(who, old).message
 
 
+def test_keys_that_come_and_go_are_judged_as_fast_as_the_first(tmp_path, monkeypatch):
+    path = tmp_path / "jwks.json"
+    who = authenticator(jwt_algorithm="ES256", jwt_jwks_file=key_set(path, first=ELLIPTIC))
+    for n in range(20):
+        replace_file(path, key_set(tmp_path / "next", **{f"key{n}": ELLIPTIC}))
+        assert who.verify(token(ELLIPTIC, "ES256", {"kid": f"key{n}"}), NOW)
+    monkeypatch.setattr(jwt, "decode", None)
+    assert who.verify(token(ELLIPTIC, "ES256", {"kid": "key19"}, sub="U2"), NOW)
+
+
 @pytest.mark.parametrize("broken", [None, "", "{", '{"keys":[]}'], ids=["gone", "empty", "half written", "no keys"])
 def test_a_key_file_that_cannot_be_read_leaves_the_keys_there_were(tmp_path, broken):
     path = tmp_path / "jwks.json"

@@ -16,6 +16,7 @@ from storage.store import Commit, Store, StoredModel
 from tests.fixes import T0, batch, place
 from tests.site import SECRET, Clock
 from tracker.engine import Engine
+from tracker.learning import Learned
 from tracker.records import Destination, FixBatch, Order, Route
 from tracker.scores import Accuracy, accuracy
 from tracker.settings import EngineSettings
@@ -131,6 +132,17 @@ async def test_learning_goes_on_where_it_was_after_a_restart(fleet: Fleet) -> No
     newest = await fleet.store.eta_model()
     assert newest is not None
     assert (newest.version, newest.trips) == (2, 2 * DRIVERS * STOPS)
+
+
+async def test_on_top_of_what_is_loaded_its_own_newest_trips_are_learned_again(fleet: Fleet) -> None:
+    await fleet.day(0)
+    loaded = Learned(trips=100.0)
+    loaded.add_stop("d0", "elsewhere", 60.0)
+    model, stored = await fleet.teacher.start_from(loaded, T0 + DAY_S)
+    assert (model.version, stored.trips) == (2, 100)
+    assert await fleet.teacher.learn(T0 + DAY_S) is not None
+    assert fleet.teacher.learned.trips == 100 + DRIVERS * STOPS
+    assert "elsewhere" in fleet.teacher.learned.by_place
 
 
 async def test_what_happened_a_moment_ago_waits_for_the_next_time(fleet: Fleet) -> None:

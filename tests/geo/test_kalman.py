@@ -205,7 +205,7 @@ def test_compiled_and_plain_python_agree(drives) -> None:
     _, count = kalman._advance.py_func(
         0, 0, plain.place, plain.belief, plain.other, plain.shown,
         plain.doubts.belief, plain.doubts.after, plain.doubts.free,
-        *whole, NOISE, np.empty((4, 15)), outlier, estimate, free, by, time, to,
+        *whole, NOISE, np.empty((4, 15)), kalman.Updated(outlier, estimate, free, by, time, to),
     )  # fmt: skip
     np.testing.assert_array_equal(outlier, found.outlier)
     np.testing.assert_allclose(estimate, found.estimate, rtol=1e-9)
