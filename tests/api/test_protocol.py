@@ -148,8 +148,9 @@ async def test_a_sixth_connection_of_a_user_ends_the_oldest():
 
 async def test_a_peer_that_is_gone_without_a_word_is_noticed_and_freed(monkeypatch):
     monkeypatch.setattr(api.protocol, "CLOSE_TIMEOUT_S", 0.02)
-    async with serving(ping_interval_s=0.1, idle_timeout_s=0.5) as server, raw_client(server) as client:
+    async with serving(ping_interval_s=0.1, idle_timeout_s=1.5) as server, raw_client(server) as client:
         assert (await client.receive()).opcode is Opcode.TEXT
+        assert (await client.receive()).opcode is Opcode.PING
         assert await client.receive_close() == 4408
         assert not server.hub.wants("user:U1")
         assert await client.receive() is None
